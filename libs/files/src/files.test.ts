@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { publishFolder, readJson, readJsonLines, writeFileAtomically } from './index';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'surefoot-files-'));
+});
+afterEach(async () => {
+  await chmod(folder, 0o700);
+  await rm(folder, { recursive: true });
+});
+const all = async (path: string) => {
+  const rows = [];
+  for await (const row of readJsonLines(path)) rows.push(row);
+  return rows;
+};
+
+describe('readJsonLines', () => {
+  test('numbers the lines and passes over empty ones', async () => {
+    await writeFile(join(folder, 'a.jsonl'), '{"a":1}\r\n\n[2]');
+    expect(await all(join(folder, 'a.jsonl'))).toEqual([
+      { line: 1, value: { a: 1 } },
+      { line: 3, value: [2] },
+    ]);
+  });
+  test('reads gzip whatever the name', async () => {
+    await writeFile(join(folder, 'a'), gzipSync('{"a":"é"}\n'));
+    expect(await all(join(folder, 'a'))).toEqual([{ line: 1, value: { a: 'é' } }]);
+  });
+  test('a line that is not JSON carries the problem', async () => {
+    await writeFile(join(folder, 'a'), '{"a"\n1');
+    expect((await all(join(folder, 'a'))).map((row) => row.problem === undefined)).toEqual([false, true]);
+  });
+  test.each([
+    ['truncated gzip', gzipSync('{"a":1}\n'.repeat(100)).subarray(0, 20), 'invalid_argument'],
+    ['bytes that are no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'invalid_argument'],
+  ])('%s is refused by name', async (_, data, kind) => {
+    await writeFile(join(folder, 'bad'), data);
+    await expect(all(join(folder, 'bad'))).rejects.toMatchObject({ kind, message: expect.stringContaining('bad') });
+  });
+  test('a missing file is not_found', async () => {
+    await expect(all(join(folder, 'none'))).rejects.toMatchObject({ kind: 'not_found' });
+    await expect(readJson(join(folder, 'none'))).rejects.toMatchObject({ kind: 'not_found' });
+  });
+});
+
+describe('writing', () => {
+  test('a failed write leaves the folder as it was', async () => {
+    await writeFileAtomically(join(folder, 'a'), 'old');
+    await expect(writeFileAtomically(join(folder, 'none', 'a'), 'new')).rejects.toMatchObject({ kind: 'not_found' });
+    expect(await readdir(folder)).toEqual(['a']);
+    expect(await readFile(join(folder, 'a'), 'utf8')).toBe('old');
+  });
+  test('a folder appears whole or not at all', async () => {
+    const target = join(folder, 'model');
+    await expect(
+      publishFolder(target, async (beside) => {
+        await writeFile(join(beside, 'half'), '');
+        throw new Error('stop');
+      }),
+    ).rejects.toThrow('stop');
+    expect(await readdir(folder)).toEqual([]);
+    await publishFolder(target, (beside) => writeFile(join(beside, 'whole'), ''));
+    expect(existsSync(join(target, 'whole'))).toBe(true);
+    await expect(publishFolder(target, async () => undefined)).rejects.toMatchObject({ kind: 'already_exists' });
+    await publishFolder(target, (beside) => writeFile(join(beside, 'second'), ''), { replace: true });
+    expect(await readdir(target)).toEqual(['second']);
+    expect(await readdir(folder)).toEqual(['model']);
+  });
+});

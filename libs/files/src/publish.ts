@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { fileError } from './file-error';
+
+/**
+ * Writes a file so that readers see the old content or the new, never a part: written beside, flushed, renamed.
+ *
+ * @throws DomainError failed_precondition (read-only, not a folder), resource_exhausted (disk full); the old file stays
+ */
+export async function writeFileAtomically(path: string, data: string | Uint8Array): Promise<void> {
+  const beside = join(dirname(path), `.${basename(path)}.${randomUUID()}.part`);
+  try {
+    const handle = await open(beside, 'wx');
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => undefined);
+    throw fileError(error, 'write', path);
+  }
+}
+
+/**
+ * Fills a folder beside `path` and renames it into place, so that `path` is complete or absent.
+ *
+ * @param write fills the folder it is given
+ * @param options.replace true to put the new folder in the place of an existing one; otherwise that is an error
+ * @throws DomainError already_exists where `path` holds something; whatever `write` throws, and then nothing is left behind
+ */
+export async function publishFolder<Result>(
+  path: string,
+  write: (folder: string) => Promise<Result>,
+  { replace = false }: { replace?: boolean } = {},
+): Promise<Result> {
+  const target = resolve(path);
+  const refuseExisting = async () => {
+    if (!replace && existsSync(target) && (await readdir(target)).length > 0)
+      throw new DomainError('already_exists', `${path} exists and is not empty: choose another folder or remove it`);
+  };
+  await refuseExisting().catch((error: unknown) => {
+    throw fileError(error, 'write', path);
+  });
+  const beside = join(dirname(target), `.${basename(target)}.${randomUUID()}.part`);
+  try {
+    await mkdir(beside, { recursive: true });
+    const result = await write(beside);
+    await refuseExisting();
+    await moveIntoPlace(beside, target);
+    return result;
+  } catch (error) {
+    await rm(beside, { recursive: true, force: true }).catch(() => undefined);
+    throw fileError(error, 'write', path);
+  }
+}
+
+async function moveIntoPlace(beside: string, target: string): Promise<void> {
+  if (!existsSync(target)) return rename(beside, target);
+  const old = `${beside}.old`;
+  await rename(target, old);
+  await rename(beside, target);
+  await rm(old, { recursive: true, force: true });
+}

@@ -1,0 +1,103 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createGunzip } from 'node:zlib';
+import { PassThrough, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { DomainError } from '@surefoot/errors';
+import { fileError } from './file-error';
+
+/** One line of a JSON-lines file. */
+export interface JsonLine {
+  /** Counted from 1. */
+  line: number;
+  value: unknown;
+  /** Set in place of `value` where the line is not JSON. */
+  problem?: string;
+}
+
+/** A UTF-8 text file, whole. */
+export async function readText(path: string): Promise<string> {
+  try {
+    return decode(await readFile(path), path);
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+}
+
+/** A JSON file, whole. @throws DomainError invalid_argument naming file and reason */
+export async function readJson(path: string): Promise<unknown> {
+  const text = await readText(path);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new DomainError('invalid_argument', `${path} is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/**
+ * The lines of a JSON-lines file, one at a time; gzip is recognised by its first bytes, `-` is stdin, empty lines are passed
+ * over. A line that is not JSON comes with `problem`, so that the caller decides whether to stop.
+ *
+ * @throws DomainError not_found, failed_precondition; invalid_argument where the file is no UTF-8 or its gzip is damaged
+ */
+export async function* readJsonLines(path: string): AsyncGenerator<JsonLine> {
+  let number = 0;
+  for await (const text of lines(path)) {
+    number += 1;
+    if (text.trim() === '') continue;
+    try {
+      yield { line: number, value: JSON.parse(text) };
+    } catch (error) {
+      yield { line: number, value: undefined, problem: `not JSON: ${(error as Error).message}` };
+    }
+  }
+}
+
+async function* lines(path: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let rest = '';
+  try {
+    for await (const chunk of bytes(path)) {
+      const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+      rest = parts.pop() ?? '';
+      for (const part of parts) yield part.endsWith('\r') ? part.slice(0, -1) : part;
+    }
+    rest += decoder.decode();
+  } catch (error) {
+    throw readError(error, path);
+  }
+  if (rest !== '') yield rest;
+}
+
+async function* bytes(path: string): AsyncGenerator<Buffer> {
+  const source: Readable = path === '-' ? process.stdin : createReadStream(path);
+  const iterator = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const first = await iterator.next();
+  if (first.done) return;
+  const rest = async function* () {
+    yield first.value;
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
+  };
+  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) return yield* rest();
+  const out = new PassThrough();
+  const unpacking = pipeline(rest(), createGunzip(), out);
+  unpacking.catch((error: Error) => out.destroy(error));
+  for await (const chunk of out) yield chunk as Buffer;
+  await unpacking;
+}
+
+function decode(data: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(data);
+  } catch (error) {
+    throw readError(error, path);
+  }
+}
+
+function readError(error: unknown, path: string): unknown {
+  const code = String((error as NodeJS.ErrnoException).code ?? '');
+  if (code.startsWith('Z_')) return new DomainError('invalid_argument', `${path}: damaged gzip data`, { cause: error });
+  if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA')
+    return new DomainError('invalid_argument', `${path} is not UTF-8 text`, { cause: error });
+  return fileError(error, 'read', path);
+}
