@@ -1,1 +1,15 @@
-export {};
+export { bradleyTerryLoss, preferenceProbability } from './bradley-terry';
+export { builtinGold, builtinTask, parseGold, taskItems, type BuiltinTask } from './builtin-task';
+export { drawPreference, drawSentence, taskPrompt, type TaskResponse } from './draw-task';
+export { goldScore } from './gold-score';
+export {
+  expectedCalibrationError,
+  heldOutReport,
+  longerWins,
+  wilsonInterval,
+  type Accuracy,
+  type HeldOutReport,
+} from './held-out-report';
+export { type PreferencePair } from './preference-pair';
+export { type ChatMessage, type Prompt } from './prompt';
+export { readPairs, readPrompts, readRollouts, type InvalidRow, type PromptRow, type RolloutRow } from './read';
