@@ -1,1 +1,11 @@
-export {};
+export { createAdamW, type AdamW, type AdamWOptions } from './adamw';
+export { attention, cachedAttention, createKeyValueCache } from './attention';
+export { currentBackend, openBackend, type Backend, type BackendName, type KernelBuild } from './backend';
+export { gelu, layerNorm, linear } from './dense';
+export { clipByGlobalNorm, valueAndGradients } from './gradients';
+export type { KeyValueCache, LinearOptions, PositionRows } from './kernels';
+export { randomStream, type RandomStream } from './random-stream';
+export { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors';
+export { warmupThenDecay } from './schedule';
+export { maskedMean, maskedVariance, whiten } from './statistics';
+export { embedding, entropy, logProbability } from './tokens';

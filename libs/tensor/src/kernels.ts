@@ -1,0 +1,61 @@
+import type * as tf from '@tensorflow/tfjs';
+
+/** Parts of `linear` beside the product. */
+export interface LinearOptions {
+  /** [O], added to every row. */
+  bias?: tf.Tensor1D;
+  /** [M, O], added to the result. */
+  residual?: tf.Tensor2D;
+  /** True where the weight is stored [O, I]: the head that shares the embedding table. */
+  transposeWeight?: boolean;
+}
+
+/** A second table whose rows are added to those of the first: position embeddings. */
+export interface PositionRows {
+  /** [maxPositions, H] */
+  table: tf.Tensor2D;
+  /** [N] rows of `table` */
+  ids: Int32Array;
+}
+
+/** Keys and values of the tokens seen so far, one row of positions for each sequence. */
+export interface KeyValueCache {
+  readonly batch: number;
+  /** Positions that fit. */
+  readonly capacity: number;
+  /** [B, capacity, H]; a new tensor may stand here after each call. */
+  keys: tf.Tensor;
+  /** [B, capacity, H] */
+  values: tf.Tensor;
+  dispose(): void;
+}
+
+/** The numbers of one AdamW step: `p = p * decay - rate * m / (sqrt(v) * rootScale + epsilon)`. */
+export interface AdamWStep {
+  beta1: number;
+  beta2: number;
+  rate: number;
+  decay: number;
+  rootScale: number;
+  epsilon: number;
+}
+
+/**
+ * One way to compute what a decoder and its training need. The functions of `dense.ts`, `attention.ts` and `tokens.ts` check
+ * shapes and ranges and then call the set that the open backend chose, so an implementation may trust its arguments. All are
+ * differentiable but `cachedAttention` and the last two; formulas stand with the public functions.
+ */
+export interface Kernels {
+  linear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptions): tf.Tensor2D;
+  attention(qkv: tf.Tensor2D, batch: number, heads: number): tf.Tensor2D;
+  cachedAttention(qkv: tf.Tensor2D, cache: KeyValueCache, starts: Int32Array, heads: number): tf.Tensor2D;
+  layerNorm(x: tf.Tensor2D, gain: tf.Tensor1D, bias: tf.Tensor1D, epsilon: number): tf.Tensor2D;
+  gelu(x: tf.Tensor2D): tf.Tensor2D;
+  logProbability(logits: tf.Tensor2D, ids: Int32Array): tf.Tensor1D;
+  entropy(logits: tf.Tensor2D): tf.Tensor1D;
+  embedding(table: tf.Tensor2D, ids: Int32Array, positions?: PositionRows): tf.Tensor2D;
+  /** Sum over all elements of all tensors, float64. */
+  sumOfSquares(tensors: tf.Tensor[]): Promise<number>;
+  /** Updates parameter and moments; in place where the implementation can. */
+  adamw(parameter: tf.Variable, first: tf.Variable, second: tf.Variable, gradient: tf.Tensor, step: AdamWStep): void;
+}

@@ -1,0 +1,66 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+
+type Numbers = ArrayLike<number> | tf.Tensor;
+
+declare module 'expect' {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars
+  interface Matchers<R extends void | Promise<void>, T> {
+    /** Every element within `atol + rtol * |expected|`; tensors are compared by shape too. */
+    toBeAllclose(expected: ArrayLike<number> | tf.Tensor, tolerance?: { atol?: number; rtol?: number }): R;
+    /** The function, async or not, leaves as many tensors as there were. */
+    toNotLeakTensors(): Promise<void>;
+  }
+}
+
+expect.extend({
+  toBeAllclose(received: Numbers, expected: Numbers, { atol = 1e-6, rtol = 1e-5 } = {}) {
+    const problem = difference(received, expected, atol, rtol);
+    return {
+      pass: problem === undefined,
+      message: () => problem ?? `all elements are within ${atol} + ${rtol} * |expected|`,
+    };
+  },
+
+  async toNotLeakTensors(run: () => unknown) {
+    const before = tf.memory().numTensors;
+    await run();
+    const leaked = tf.memory().numTensors - before;
+    return { pass: leaked === 0, message: () => `${leaked} tensors more than before` };
+  },
+});
+
+/** The path of a golden file beside the repository, or undefined, with a warning, where there is none: skip the test then. */
+export function goldenPath(...parts: string[]): string | undefined {
+  const path = join(__dirname, '..', '..', '..', '..', 'shared', 'goldens', ...parts);
+  if (existsSync(path)) return path;
+  console.warn(`SKIPPED: no golden file ${path}`);
+  return undefined;
+}
+
+function difference(received: Numbers, expected: Numbers, atol: number, rtol: number): string | undefined {
+  if (received instanceof tf.Tensor && expected instanceof tf.Tensor && `${received.shape}` !== `${expected.shape}`)
+    return `shape [${received.shape}], expected [${expected.shape}]`;
+  const [got, want] = [numbers(received), numbers(expected)];
+  if (got.length !== want.length) return `${got.length} elements, expected ${want.length}`;
+  let wrong = 0;
+  let worst = { excess: -1, index: 0 };
+  for (let index = 0; index < want.length; index++) {
+    const [a, b] = [got[index] as number, want[index] as number];
+    if (Object.is(a, b) || a === b) continue;
+    const excess = Math.abs(a - b) / (atol + rtol * Math.abs(b));
+    if (excess <= 1) continue;
+    wrong += 1;
+    // A NaN is worse than any number.
+    if (!(excess <= worst.excess)) worst = { excess, index };
+  }
+  if (wrong === 0) return undefined;
+  const at = worst.index;
+  return `${wrong} of ${want.length} elements differ; worst at ${at}: ${got[at]}, expected ${want[at]}`;
+}
+
+function numbers(values: Numbers): ArrayLike<number> {
+  return values instanceof tf.Tensor ? values.dataSync() : values;
+}
