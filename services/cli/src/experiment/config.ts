@@ -1,0 +1,180 @@
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import type { PpoConfig } from '@surefoot/ppo';
+import { z } from 'zod';
+import { readYaml } from '../options-file';
+import { resolvePpoKeys } from './ppo-keys';
+
+/** Where a scorer is: a model folder to serve, or a service that runs. */
+export type ScorerLocation = { folder: string } | { address: string };
+
+/** One data set's ensemble; every run belongs to one block. */
+export interface Block {
+  name: string;
+  /** Absent where a trainer service has its own. */
+  ensemble?: ScorerLocation;
+}
+
+/** One way to train. */
+export interface Method {
+  name: string;
+  ppo: PpoConfig;
+}
+
+/** An experiment with every default filled in and every path absolute. */
+export interface ExperimentConfig {
+  name: string;
+  policy: string;
+  blocks: Block[];
+  /** Absent = no judge (or the trainer service's own). */
+  judge?: ScorerLocation;
+  gold?: string;
+  prompts: string;
+  evalPrompts: string;
+  methods: Method[];
+  /** Of each method in each block. */
+  runs: number;
+  /** Seed of run 0; run r has `seed + r`. */
+  seed: number;
+  /** True to keep every rollout. */
+  keepRollouts: boolean;
+}
+
+/** A single run: a block, a method, a member and a seed. */
+export interface RunFile extends Omit<ExperimentConfig, 'blocks' | 'methods' | 'runs'> {
+  block: Block;
+  method: Method;
+  member: number;
+}
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be lower-case letters, digits, dots, hyphens');
+const path = z.string().min(1);
+const seed = z.int().min(0);
+const method = z.union([z.string(), z.looseObject({ name: name.optional(), mode: z.string().optional() })]);
+const hostPort = /^[A-Za-z0-9.-]+:\d{1,5}(,[A-Za-z0-9.-]+:\d{1,5})*$/;
+
+const shared = {
+  name: z.string().min(1).optional(),
+  policy: path,
+  judge: path.optional(),
+  gold: path.optional(),
+  prompts: path,
+  evalPrompts: path.optional(),
+  reward: z.enum(['member', 'mean', 'median']).optional(),
+  ppo: z.record(z.string(), z.unknown()).default({}),
+  seed: seed.default(1000),
+  keepRollouts: z.boolean().default(false),
+  // What `experiment.yaml` adds for the reader; a resolved file may be used as a configuration again.
+  resolved: z.unknown().optional(),
+};
+const block = z.strictObject({ name, ensemble: path.optional(), address: z.string().regex(hostPort).optional() });
+const experimentSchema = z.strictObject({
+  ...shared,
+  blocks: z.array(block).min(1),
+  methods: z.array(method).min(1),
+  runs: z.int().min(1).max(100_000),
+});
+const runSchema = z.strictObject({
+  ...shared,
+  ensemble: path.optional(),
+  method: method.default('variance-weighted-kl'),
+  member: z.int().min(0).default(0),
+});
+
+/**
+ * Reads an experiment. Paths count from the file's own folder, or else from the current one.
+ *
+ * @throws DomainError invalid_argument naming file, key and reason; not_found
+ */
+export async function readExperiment(file: string): Promise<ExperimentConfig> {
+  const content = check(experimentSchema, await readYaml(file), file);
+  const config = {
+    ...resolveShared(content, file),
+    blocks: content.blocks.map((each) => resolveBlock(each, file)),
+    methods: content.methods.map((each) => resolveMethod(each, content, file)),
+    runs: content.runs,
+  };
+  refuseDuplicates(
+    config.blocks.map((each) => each.name),
+    `${file}: blocks`,
+  );
+  refuseDuplicates(
+    config.methods.map((each) => each.name),
+    `${file}: methods`,
+  );
+  return config;
+}
+
+/** Reads a single run, the same way. */
+export async function readRunFile(file: string): Promise<RunFile> {
+  const content = check(runSchema, await readYaml(file), file);
+  return {
+    ...resolveShared(content, file),
+    block: resolveBlock({ name: 'run', ensemble: content.ensemble }, file),
+    method: resolveMethod(content.method, content, file),
+    member: content.member,
+  };
+}
+
+function check<Schema extends z.ZodType>(schema: Schema, content: unknown, file: string): z.output<Schema> {
+  const { success, data, error } = schema.safeParse(content);
+  if (success) return data;
+  const problems = error.issues.map((issue) => {
+    const key = issue.path.join('.');
+    if (issue.code === 'unrecognized_keys') return `unknown ${[key, issue.keys.join(', ')].filter(Boolean).join(': ')}`;
+    return `${key || 'the file'}: ${issue.message.replace(/^Invalid input: /, '')}`;
+  });
+  throw new DomainError('invalid_argument', `${file}: ${problems.join('; ')}`);
+}
+
+function resolveShared(content: z.output<typeof runSchema> | z.output<typeof experimentSchema>, file: string) {
+  const locate = (key: string, value: string) => existing(value, `${file}: ${key}`, dirname(file));
+  const prompts = locate('prompts', content.prompts);
+  return {
+    name: content.name ?? 'experiment',
+    policy: locate('policy', content.policy),
+    judge: content.judge === undefined ? undefined : location(content.judge, `${file}: judge`, dirname(file)),
+    gold: content.gold === undefined ? undefined : locate('gold', content.gold),
+    prompts,
+    evalPrompts: content.evalPrompts === undefined ? prompts : locate('evalPrompts', content.evalPrompts),
+    seed: content.seed,
+    keepRollouts: content.keepRollouts,
+  };
+}
+
+function resolveBlock(content: z.output<typeof block>, file: string): Block {
+  const { name: blockName, ensemble, address } = content;
+  if (ensemble !== undefined && address !== undefined)
+    throw new DomainError('invalid_argument', `${file}: block ${blockName} has both ensemble and address: keep one`);
+  if (address !== undefined) return { name: blockName, ensemble: { address } };
+  if (ensemble === undefined) return { name: blockName };
+  return { name: blockName, ensemble: location(ensemble, `${file}: ensemble of ${blockName}`, dirname(file)) };
+}
+
+function resolveMethod(
+  content: z.output<typeof method>,
+  { ppo, reward }: { ppo: Record<string, unknown>; reward?: string },
+  file: string,
+): Method {
+  const { name: methodName, ...own } = typeof content === 'string' ? { name: content, mode: content } : content;
+  const label = methodName ?? own.mode ?? 'variance-weighted-kl';
+  const all = reward === undefined ? ppo : { ...ppo, reward };
+  return { name: label, ppo: resolvePpoKeys({ ...all, ...own }, `${file}: method ${label}`) };
+}
+
+function location(value: string, where: string, folder: string): ScorerLocation {
+  const isAddress = hostPort.test(value) && !existsSync(resolve(folder, value));
+  return isAddress ? { address: value } : { folder: existing(value, where, folder) };
+}
+
+function existing(value: string, where: string, folder: string): string {
+  const found = [resolve(folder, value), resolve(value)].find((candidate) => existsSync(candidate));
+  if (found) return found;
+  throw new DomainError('not_found', `${where}: ${value} does not exist beside the file or in the current folder`);
+}
+
+function refuseDuplicates(names: string[], where: string): void {
+  const twice = names.find((each, index) => names.indexOf(each) !== index);
+  if (twice) throw new DomainError('invalid_argument', `${where}: the name ${twice} occurs twice`);
+}

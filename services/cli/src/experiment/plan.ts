@@ -1,0 +1,61 @@
+import { DomainError } from '@surefoot/errors';
+import type { Block, ExperimentConfig, Method } from './config';
+
+/** One run of an experiment, before it has run. */
+export interface PlannedRun {
+  index: number;
+  /** Name of the run and of its folder: `<method>-<block>-<run>`. */
+  id: string;
+  method: Method;
+  block: Block;
+  /** Which of the method's runs in the block, from 0. */
+  run: number;
+  /** The reward member that it deploys. */
+  member: number;
+  seed: number;
+}
+
+/**
+ * Every run, in index order: run by run, the methods next to each other, so that any prefix is paired.
+ *
+ * `index = (block * runs + run) * methods + method`; run r has seed `seed + r` and member `r mod K` under every method.
+ *
+ * @param members K of each block's ensemble
+ * @throws DomainError invalid_argument where an id is too long or not unique
+ */
+export function planRuns(config: Pick<ExperimentConfig, 'blocks' | 'methods' | 'runs' | 'seed'>, members: number[]) {
+  const { blocks, methods, runs, seed } = config;
+  const plan = blocks.flatMap((block, blockIndex) =>
+    Array.from({ length: runs }, (_, run) =>
+      methods.map((method, methodIndex): PlannedRun => ({
+        index: (blockIndex * runs + run) * methods.length + methodIndex,
+        id: `${method.name}-${block.name}-${run}`,
+        method,
+        block,
+        run,
+        member: run % (members[blockIndex] ?? 1),
+        seed: seed + run,
+      })),
+    ).flat(),
+  );
+  refuseBadIds(plan.map(({ id }) => id));
+  return plan;
+}
+
+/** The run of an index. @throws DomainError invalid_argument naming the range */
+export function runOfIndex(plan: PlannedRun[], index: number): PlannedRun {
+  const planned = plan[index];
+  if (planned) return planned;
+  throw new DomainError('invalid_argument', `index ${index}: this experiment has the runs 0 to ${plan.length - 1}`);
+}
+
+function refuseBadIds(ids: string[]): void {
+  const seen = new Set<string>();
+  for (const id of ids) {
+    if (id.length > 63)
+      throw new DomainError('invalid_argument', `run ${id}: method and block names are too long for 63 characters`);
+    if (seen.has(id))
+      throw new DomainError('invalid_argument', `two runs would be named ${id}: rename a method or a block`);
+    seen.add(id);
+  }
+}

@@ -1,0 +1,61 @@
+import { readText } from '@surefoot/files';
+import { parse } from 'yaml';
+import { UsageError } from './failure';
+import { flagName, type OptionSpecs } from './option';
+
+/**
+ * The options of a command: flags over the values of a `--config` file over defaults.
+ *
+ * @param flags what the command line held, by option name
+ * @param file YAML or JSON mapping of option names (camelCase or kebab-case) to values
+ * @throws UsageError listing every unknown name, missing option and wrong value
+ */
+export async function readOptions(
+  specs: OptionSpecs,
+  flags: Record<string, unknown>,
+  file?: string,
+): Promise<Record<string, unknown>> {
+  const values = { ...(file === undefined ? {} : await readOptionsFile(specs, file)), ...defined(flags) };
+  const problems: string[] = [];
+  const options: Record<string, unknown> = {};
+  for (const [name, { schema }] of Object.entries(specs)) {
+    const { success, data, error } = schema.safeParse(values[name]);
+    if (success) options[name] = data;
+    else if (values[name] === undefined) problems.push(`${flagName(name)} is required`);
+    else problems.push(`${flagName(name)} ${error.issues.map((issue) => issue.message).join(', ')}`);
+  }
+  if (problems.length > 0) throw new UsageError(`${problems.join('; ')} (see --help)`);
+  return options;
+}
+
+async function readOptionsFile(specs: OptionSpecs, file: string): Promise<Record<string, unknown>> {
+  const content = await readYaml(file);
+  if (typeof content !== 'object' || content === null || Array.isArray(content))
+    throw new UsageError(`${file}: must be a mapping of option names to values`);
+  const values = Object.fromEntries(
+    Object.entries(content).map(([name, value]) => [
+      name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+      value,
+    ]),
+  );
+  const unknown = Object.keys(values).filter((name) => !(name in specs));
+  if (unknown.length > 0)
+    throw new UsageError(`${file}: unknown ${unknown.join(', ')}; known are ${Object.keys(specs).join(', ')}`);
+  return values;
+}
+
+/** A YAML or JSON file. @throws UsageError naming file, line and reason */
+export async function readYaml(file: string): Promise<unknown> {
+  const content = await readText(file);
+  try {
+    return parse(content);
+  } catch (error) {
+    throw new UsageError(`${file} is neither YAML nor JSON: ${(error as Error).message.split('\n')[0]}`, {
+      cause: error,
+    });
+  }
+}
+
+function defined(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
