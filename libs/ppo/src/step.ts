@@ -1,0 +1,164 @@
+import * as tf from '@tensorflow/tfjs';
+import { DomainError } from '@surefoot/errors';
+import { clipByGlobalNorm, entropy, logProbability, valueAndGradients } from '@surefoot/tensor';
+import { policyShift, valueClipFraction, type PolicyShift } from './diagnostics';
+import type { Learner } from './learner';
+import { policyLoss, valueLoss } from './loss';
+import { responseForward, type Minibatch, type PreparedBatch } from './rollout';
+import { values } from './value-network';
+
+/** Before anything has moved, the ratio is 1 and the KL to the rollout policy 0; more than rounding is a bug. */
+const firstMinibatchTolerance = 1e-5;
+/** Steps skipped in a row for a loss or gradient that was not finite, at which a run has diverged. */
+const mostSkippedInARow = 3;
+
+/** One minibatch, as measured before its optimizer step. */
+export interface StepReport extends PolicyShift {
+  /** Less `entropyCoefficient` times the entropy. */
+  policyLoss: number;
+  /** Before `valueCoefficient`. */
+  valueLoss: number;
+  valueClipFraction: number;
+  /** Global norms before clipping. */
+  policyGradientNorm: number;
+  valueGradientNorm: number;
+  /** `skipped`: loss or gradient were not finite; `stopped`: the policy had moved by more than `earlyStopKl`. */
+  outcome: 'stepped' | 'skipped' | 'stopped';
+}
+
+/** What the update of one batch aims at, [n] each. */
+export interface UpdateTargets {
+  /** Whitened. */
+  advantages: Float64Array;
+  /** From unwhitened advantages. */
+  returns: Float64Array;
+}
+
+/** One minibatch's slice of what was measured and aimed at, [m] each. */
+type StepInputs = Record<'oldLogprobs' | 'oldValues' | 'advantages' | 'returns', Float32Array>;
+
+/**
+ * One optimizer step of policy and value network on one minibatch, or none where it must not be taken.
+ *
+ * The two gradients are clipped by their own global norms: under one common norm the value network's, large while returns are
+ * badly predicted, would shrink the policy's step, by an amount that depends on the scale of rewards and so on the mode.
+ *
+ * @throws DomainError diverged as `ppoUpdate`
+ *
+ * Tensors: the learner's variables change in place, nothing is kept; the results are read once.
+ */
+export async function optimizerStep(
+  learner: Learner,
+  minibatch: Minibatch,
+  { prepared, targets, isFirst }: { prepared: PreparedBatch; targets: UpdateTargets; isFirst: boolean },
+): Promise<StepReport> {
+  const { config, policyOptimizer, valueOptimizer } = learner;
+  const inputs = slice(prepared, targets, minibatch);
+  const { policy, value, measured } = await losses(learner, minibatch, inputs);
+  try {
+    const shift = policyShift(measured.logprobs, {
+      ...inputs,
+      clipRange: config.clipRange,
+      rollouts: minibatch.batch.batch,
+    });
+    if (isFirst) checkFirstMinibatch(shift);
+    // The KL is among them because a maximum may pass over the NaN of a log-probability.
+    const numbers = [shift.sequenceKl, measured.policyLoss, measured.valueLoss, policy.norm, value.norm];
+    const isFinite = numbers.every(Number.isFinite);
+    const isTooFar = config.earlyStopKl > 0 && shift.sequenceKl > config.earlyStopKl;
+    const outcome = isTooFar ? 'stopped' : isFinite ? 'stepped' : 'skipped';
+    if (outcome === 'stepped') {
+      policyOptimizer.step(policy.gradients, config.learningRate);
+      valueOptimizer.step(value.gradients, config.valueLearningRate);
+      learner.skippedInARow = 0;
+    }
+    const report: StepReport = {
+      ...shift,
+      policyLoss: measured.policyLoss,
+      valueLoss: measured.valueLoss,
+      valueClipFraction: valueClipFraction(measured.values, { ...inputs, valueClipRange: config.valueClipRange }),
+      policyGradientNorm: policy.norm,
+      valueGradientNorm: value.norm,
+      outcome,
+    };
+    if (outcome === 'skipped') countSkipped(learner, report);
+    return report;
+  } finally {
+    tf.dispose([policy.gradients, value.gradients]);
+  }
+}
+
+async function losses(learner: Learner, minibatch: Minibatch, inputs: StepInputs) {
+  const { policy, valueNetwork, config } = learner;
+  // Kept beyond each loss: the value network reads the policy's features as constants, and the rest is read at the end.
+  let features!: tf.Tensor2D;
+  let logprobs!: tf.Tensor1D;
+  let newValues!: tf.Tensor1D;
+  const policyStep = valueAndGradients(() => {
+    const forward = responseForward(policy, minibatch, config.temperature);
+    features = tf.keep(forward.features);
+    logprobs = tf.keep(logProbability(forward.logits, minibatch.targets));
+    const loss = policyLoss(logprobs, {
+      oldLogprobs: tf.tensor1d(inputs.oldLogprobs),
+      advantages: tf.tensor1d(inputs.advantages),
+      clipRange: config.clipRange,
+    });
+    if (config.entropyCoefficient === 0) return loss;
+    return loss.sub(entropy(forward.logits).mean().mul(config.entropyCoefficient));
+  }, [...policy.parameters.values()]);
+  let loss!: tf.Scalar;
+  const valueStep = valueAndGradients(() => {
+    newValues = tf.keep(values(valueNetwork, features));
+    loss = tf.keep(
+      valueLoss(newValues, {
+        oldValues: tf.tensor1d(inputs.oldValues),
+        returns: tf.tensor1d(inputs.returns),
+        valueClipRange: config.valueClipRange,
+      }),
+    );
+    return loss.mul(config.valueCoefficient);
+  }, [...valueNetwork.parameters.values()]);
+  const report = tf.tidy(() => tf.concat([policyStep.value.as1D(), loss.as1D(), logprobs, newValues]));
+  const [data, clippedPolicy, clippedValue] = await Promise.all([
+    report.data(),
+    clipByGlobalNorm(policyStep.gradients, config.maxGradNorm),
+    clipByGlobalNorm(valueStep.gradients, config.maxGradNorm),
+  ]);
+  tf.dispose([features, logprobs, newValues, loss, report, policyStep.value, valueStep.value]);
+  const m = minibatch.targets.length;
+  const measured = {
+    policyLoss: data[0]!,
+    valueLoss: data[1]!,
+    logprobs: data.subarray(2, 2 + m),
+    values: data.subarray(2 + m),
+  };
+  return { policy: clippedPolicy, value: clippedValue, measured };
+}
+
+function slice(prepared: PreparedBatch, targets: UpdateTargets, { from, to }: Minibatch): StepInputs {
+  return {
+    oldLogprobs: prepared.oldLogprobs.subarray(from, to),
+    oldValues: prepared.values.subarray(from, to),
+    advantages: Float32Array.from(targets.advantages.subarray(from, to)),
+    returns: Float32Array.from(targets.returns.subarray(from, to)),
+  };
+}
+
+function checkFirstMinibatch({ ratioDeviation, sequenceKl }: PolicyShift): void {
+  if (ratioDeviation <= firstMinibatchTolerance && Math.abs(sequenceKl) <= firstMinibatchTolerance) return;
+  throw new DomainError(
+    'diverged',
+    `the first minibatch starts away from the policy that was measured: |ratio - 1| is up to ${ratioDeviation}, KL ${sequenceKl} nats, ` +
+      `both must be within ${firstMinibatchTolerance}; the weights have changed since prepareRollouts, or the two forward passes differ`,
+  );
+}
+
+function countSkipped(learner: Learner, { policyLoss, valueLoss, policyGradientNorm, valueGradientNorm }: StepReport) {
+  learner.skippedInARow += 1;
+  if (learner.skippedInARow < mostSkippedInARow) return;
+  throw new DomainError(
+    'diverged',
+    `${mostSkippedInARow} optimizer steps in a row had a loss or gradient that is not finite: policy loss ${policyLoss}, gradient norm ` +
+      `${policyGradientNorm}; value loss ${valueLoss}, gradient norm ${valueGradientNorm}; lower learningRate or rewardClip`,
+  );
+}
