@@ -60,16 +60,12 @@ describe('wilsonInterval', () => {
 const golden = goldenPath('golden', 'statistics.json');
 (golden ? describe : describe.skip)('against the reference statistics', () => {
   test('expected calibration error', () => {
-    const { calibration } = JSON.parse(readFileSync(golden as string, 'utf8')) as {
-      calibration: { probabilities: number[]; outcomes: number[]; bins: number; ece: number }[];
-    };
-    for (const { probabilities, outcomes, bins, ece } of calibration)
-      expect(
-        expectedCalibrationError(
-          probabilities,
-          outcomes.map((outcome) => outcome === 1),
-          bins,
-        ),
-      ).toBeCloseTo(ece, 10);
+    type Case = { probabilities: { data: number[] }; outcomes: { data: number[] }; bins: number; ece: number };
+    const { calibration } = JSON.parse(readFileSync(golden as string, 'utf8')) as { calibration: Case[] };
+    expect(calibration.length).toBeGreaterThan(0);
+    for (const { probabilities, outcomes, bins, ece } of calibration) {
+      const came = outcomes.data.map((outcome) => outcome === 1);
+      expect(expectedCalibrationError(probabilities.data, came, bins)).toBeCloseTo(ece, 10);
+    }
   });
 });
