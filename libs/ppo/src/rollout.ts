@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
 import { hiddenStates, logits, packSequences, responseRows } from '@surefoot/language-model';
 import type { LanguageModel, TokenBatch } from '@surefoot/language-model';
-import { embedding, entropy, logProbability } from '@surefoot/tensor';
+import { entropy, logProbability } from '@surefoot/tensor';
 import type { Learner } from './learner';
 import { values } from './value-network';
 
@@ -88,9 +88,8 @@ export async function prepareRollouts(learner: Learner, rollouts: Rollout[]): Pr
  * response rows only. Tidy-friendly; differentiable in the model's parameters.
  */
 export function responseForward(model: LanguageModel, { batch, rows }: Minibatch, temperature: number) {
-  const features = embedding(hiddenStates(model, batch), rows);
-  const raw = logits(model, features);
-  return { features, logits: temperature === 1 ? raw : raw.div<tf.Tensor2D>(temperature) };
+  const features = hiddenStates(model, batch, rows);
+  return { features, logits: logits(model, features, temperature) };
 }
 
 async function measure({ policy, reference, valueNetwork, config }: Learner, minibatch: Minibatch) {

@@ -159,6 +159,6 @@ function countSkipped(learner: Learner, { policyLoss, valueLoss, policyGradientN
   throw new DomainError(
     'diverged',
     `${mostSkippedInARow} optimizer steps in a row had a loss or gradient that is not finite: policy loss ${policyLoss}, gradient norm ` +
-      `${policyGradientNorm}; value loss ${valueLoss}, gradient norm ${valueGradientNorm}; lower learningRate or rewardClip`,
+      `${policyGradientNorm}; value loss ${valueLoss}, gradient norm ${valueGradientNorm}; lower learningRate, or bound the rewards by rewardClip`,
   );
 }

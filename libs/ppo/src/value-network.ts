@@ -4,7 +4,7 @@ import { linear, randomStream } from '@surefoot/tensor';
 /** Units of the hidden layer. */
 const hiddenUnits = 64;
 
-/** V(s_t), nats of nothing: the expected return in units of reward, from the policy's features at a token. */
+/** V(s_t): the expected return, in units of reward, from the policy's features at a token. */
 export interface ValueNetwork {
   /** By name, in a fixed order. */
   readonly parameters: ReadonlyMap<string, tf.Variable>;
@@ -46,10 +46,11 @@ export function createValueNetwork(width: number, seed: number | bigint): ValueN
  * @returns [n]; differentiable in the network's parameters, tidy-friendly
  */
 export function values({ parameters }: ValueNetwork, features: tf.Tensor2D): tf.Tensor1D {
-  const weight = (name: string) => parameters.get(name) as unknown as tf.Tensor2D;
-  const bias = (name: string) => parameters.get(name) as unknown as tf.Tensor1D;
-  const hidden = linear(features, weight('hidden.weight'), { bias: bias('hidden.bias') }).tanh();
-  return linear(hidden as tf.Tensor2D, weight('out.weight'), { bias: bias('out.bias') }).as1D();
+  const layer = (x: tf.Tensor2D, name: string) =>
+    linear(x, parameters.get(`${name}.weight`) as tf.Tensor as tf.Tensor2D, {
+      bias: parameters.get(`${name}.bias`) as tf.Tensor as tf.Tensor1D,
+    });
+  return layer(layer(features, 'hidden').tanh(), 'out').as1D();
 }
 
 /** Frees the network's variables. */
