@@ -1,1 +1,12 @@
-export {};
+export { pearson, spearman } from './correlation';
+export { normalCdf, normalQuantile } from './distributions';
+export { proportionInterval, type Interval } from './intervals';
+export { peakOf, type Peak } from './peak';
+export { outcomesOf, type Outcome } from './outcome';
+export { quantile } from './moments';
+export { riskReport, type RiskReport } from './risk-report';
+export { parseRunRecord, type CompletedRun, type Measure, type RunRecord } from './run-record';
+export { verdictTexts, type VerdictText } from './verdict-sentence';
+export type { Comparison } from './comparison';
+export type { MethodSummary } from './method-summary';
+export type { Verdict } from './verdict';

@@ -1,0 +1,36 @@
+/** Arithmetic mean; NaN for no values. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Unbiased variance `sum (x - mean)^2 / (n - 1)`; NaN for fewer than two values. */
+export function variance(values: readonly number[]): number {
+  if (values.length < 2) return NaN;
+  const centre = mean(values);
+  return values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1);
+}
+
+/** Square root of the unbiased variance; NaN for fewer than two values. */
+export function standardDeviation(values: readonly number[]): number {
+  return Math.sqrt(variance(values));
+}
+
+/**
+ * Quantile, linear between order statistics (type 7, the default of R and numpy); NaN for no values.
+ *
+ * @param level in [0, 1]; 0.5 is the median
+ */
+export function quantile(values: readonly number[], level: number): number {
+  if (values.length === 0) return NaN;
+  const sorted = Float64Array.from(values).sort();
+  const position = (sorted.length - 1) * level;
+  const below = Math.floor(position);
+  const low = sorted[below] as number;
+  const high = sorted[Math.min(below + 1, sorted.length - 1)] as number;
+  return low + (position - below) * (high - low);
+}
+
+/** Mean of the worst `ceil(n / 10)` values (the conditional value at risk of the lowest tenth); NaN for no values. */
+export function meanOfWorstTenth(values: readonly number[]): number {
+  return mean(values.toSorted((a, b) => a - b).slice(0, Math.ceil(values.length / 10)));
+}

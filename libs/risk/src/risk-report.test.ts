@@ -1,0 +1,255 @@
+import { describe, expect, test } from '@jest/globals';
+import { seededIntegers } from './bootstrap';
+import { riskReport } from './risk-report';
+import { parseRunRecord, type RunRecord } from './run-record';
+import { verdictTexts } from './verdict-sentence';
+
+/** A completed run as a line of runs.jsonl; gold starts at 1. */
+function line(method: string, run: number, gain: number, changes: Record<string, unknown> = {}): RunRecord {
+  const methodIndex = method === 'vanilla' ? 0 : 1;
+  const value = {
+    method,
+    block: 'data-11',
+    run,
+    index: run * 2 + methodIndex,
+    member: run,
+    seed: 1000 + run,
+    status: 'completed',
+    iterations: 6,
+    initial: { gold: 1, judge: -1 },
+    final: { gold: 1 + gain, judge: gain - 1, kl: 3, reward: 0 },
+    trajectory: { gold: [1, 2, 3, 4, 5, 0], kl: [0, 1, 2, 3, 3, 3] },
+    ...changes,
+  };
+  return parseRunRecord(value, 'test');
+}
+
+/** `count` runs of each method; gains spread normally with the given standard deviations, on seeded draws. */
+function experiment(
+  count: number,
+  sds: { vanilla: number; aware: number },
+  kl = { vanilla: 3, aware: 3 },
+): RunRecord[] {
+  const integer = seededIntegers(9);
+  const draw = () => Array.from({ length: 12 }, () => integer(1000) / 1000).reduce((sum, u) => sum + u, -6);
+  return Array.from({ length: count }, (_, run) =>
+    (['vanilla', 'aware'] as const).map((method) => {
+      const gain = 0.3 + sds[method] * draw();
+      return line(method, run, gain, { final: { gold: 1 + gain, judge: gain, kl: kl[method] } });
+    }),
+  ).flat();
+}
+
+const verdictOf = (runs: RunRecord[]) => riskReport(runs, { replicates: 500 }).comparisons[0]?.verdict;
+
+describe('a method', () => {
+  const report = riskReport([line('vanilla', 0, 1), line('vanilla', 1, -2), line('vanilla', 2, 4)]);
+  const vanilla = report.methods.vanilla!;
+  test('moments and worst runs of the gains', () => {
+    // gains 1, -2, 4: mean 1, variance (0 + 9 + 9) / 2 = 9
+    expect(vanilla.gain).toMatchObject({
+      n: 3,
+      mean: 1,
+      sd: 3,
+      median: 1,
+      quartiles: [-0.5, 2.5],
+      min: -2,
+      max: 4,
+      cvar10: -2,
+    });
+  });
+  test('worse is final below initial', () => {
+    expect(vanilla.worse).toMatchObject({ count: 1, n: 3, p: 1 / 3 });
+  });
+  test('peak and drop come from the trajectory', () => {
+    // windows of five: mean(1..5) = 3, mean(2, 3, 4, 5, 0) = 2.8
+    expect(vanilla.peak.mean).toBe(3);
+    expect(vanilla.peak.gain).toBe(2);
+    expect(vanilla.dropFromPeak.mean).toBeCloseTo(0.2, 12);
+  });
+  test('seeds are listed, the measure is gold, there is nothing to compare', () => {
+    expect(vanilla.seeds).toEqual([1000, 1001, 1002]);
+    expect(report).toMatchObject({ measure: 'gold', comparisons: [], initial: { mean: 1, standardError: null } });
+  });
+});
+
+describe('few runs', () => {
+  test('one run has a gain and no spread; no number is NaN or infinite', () => {
+    const report = riskReport([line('vanilla', 0, 0.5), line('aware', 0, 0.25)]);
+    expect(report.methods.vanilla?.gain).toMatchObject({ n: 1, mean: 0.5, ci95: null, sd: null, sdCi95: null });
+    expect(report.comparisons[0]).toMatchObject({
+      pairs: 1,
+      pairedGain: { mean: -0.25, ci95: null },
+      varianceRatio: { value: null, ci95: null },
+      brownForsythe: { F: null, p: null },
+      pitmanMorganP: null,
+      verdict: 'too few runs to tell',
+    });
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  });
+  test('two runs have a spread, and no interval of the variance ratio', () => {
+    const runs = [line('vanilla', 0, 0), line('aware', 0, 0), line('vanilla', 1, 2), line('aware', 1, 1)];
+    const [comparison] = riskReport(runs).comparisons;
+    expect(comparison?.varianceRatio).toEqual({ value: 4, ci95: null });
+    expect(comparison?.verdict).toBe('too few runs to tell');
+  });
+  test('29 pairs are too few and 30 are enough', () => {
+    expect(verdictOf(experiment(29, { vanilla: 1, aware: 0.2 }))).toBe('too few runs to tell');
+    expect(verdictOf(experiment(30, { vanilla: 1, aware: 0.2 }))).toBe('steadier');
+  });
+});
+
+describe('the verdict', () => {
+  test('follows the interval of the variance ratio', () => {
+    expect(verdictOf(experiment(40, { vanilla: 0.2, aware: 1 }))).toBe('less steady');
+    expect(verdictOf(experiment(40, { vanilla: 0.5, aware: 0.5 }))).toBe('no difference shown');
+  });
+  test('needs mean KLs within 15 % of each other', () => {
+    expect(verdictOf(experiment(40, { vanilla: 1, aware: 0.2 }, { vanilla: 3.4, aware: 3 }))).toBe('steadier');
+    const runs = experiment(40, { vanilla: 1, aware: 0.2 }, { vanilla: 3, aware: 3.5 });
+    const report = riskReport(runs, { replicates: 500 });
+    expect(report.comparisons[0]).toMatchObject({ klMatched: false, verdict: 'not comparable' });
+    expect(report.warnings).toEqual([
+      'aware and vanilla ended at different mean KLs (3.50 and 3.00 nats): not a fair comparison',
+    ]);
+  });
+  test('is withheld where the steadier-looking method failed more often', () => {
+    const runs = experiment(40, { vanilla: 1, aware: 0.2 });
+    const failing = runs.map((run) =>
+      run.method === 'aware' && run.run < 4 ? { ...run, status: 'failed' as const } : run,
+    );
+    const report = riskReport(failing, { replicates: 500 });
+    expect(report.comparisons[0]).toMatchObject({ pairs: 36, klMatched: true, verdict: 'not comparable' });
+    expect(report.warnings.join('\n')).toContain('its spread is that of its survivors');
+  });
+  test('is withheld where all runs share a few reward models', () => {
+    const runs = experiment(40, { vanilla: 1, aware: 0.2 }).map((run) => ({ ...run, member: run.run % 4 }));
+    expect(verdictOf(runs)).toBe('too few runs to tell');
+  });
+  test('the bootstrap resamples whole reward models: 40 runs of 10 members are less certain than of 40', () => {
+    const runs = experiment(10, { vanilla: 1, aware: 1 });
+    const copies = (memberOf: (run: number, copy: number) => number) =>
+      [0, 1, 2, 3].flatMap((copy) =>
+        runs.map((run) => ({ ...run, run: run.run + 10 * copy, member: memberOf(run.run, copy) })),
+      );
+    const width = (records: RunRecord[]) => {
+      const [low, high] = riskReport(records, { replicates: 500 }).comparisons[0]?.varianceRatio.ci95 as [
+        number,
+        number,
+      ];
+      return high / low;
+    };
+    expect(width(copies((run) => run))).toBeGreaterThan(1.3 * width(copies((run, copy) => run + 10 * copy)));
+  });
+});
+
+describe('failed and cancelled runs', () => {
+  const failed = { status: 'failed', initial: undefined, final: undefined };
+  const runs = [
+    line('vanilla', 0, 1),
+    line('aware', 0, 1),
+    line('vanilla', 1, 1),
+    line('aware', 1, 0, failed),
+    line('vanilla', 2, 0, { status: 'cancelled' }),
+  ];
+  const report = riskReport(runs);
+  test('a failed run counts as worse and not in the moments', () => {
+    expect(report.methods.aware).toMatchObject({ n: 2, failed: 1, gain: { n: 1, mean: 1 }, worse: { count: 1, n: 2 } });
+    expect(report.comparisons[0]).toMatchObject({ pairs: 1, worse: { mcnemar: { aOnly: 0, bOnly: 1, p: 1 } } });
+  });
+  test('a cancelled run counts nowhere and is named', () => {
+    expect(report.methods.vanilla?.n).toBe(2);
+    expect(report.warnings).toContain('1 cancelled run left out: vanilla data-11 2');
+  });
+  test('an experiment whose runs all failed still has a report', () => {
+    const allFailed = riskReport([line('vanilla', 0, 0, failed), line('aware', 0, 0, failed)]);
+    expect(allFailed.methods.vanilla).toMatchObject({
+      worse: { count: 1 },
+      gain: { n: 0, mean: null },
+      kl: { mean: null },
+    });
+    expect(JSON.parse(JSON.stringify(allFailed))).toEqual(allFailed);
+  });
+});
+
+describe('warnings', () => {
+  const warningsOf = (runs: RunRecord[]) => riskReport(runs).warnings.join('\n');
+  test.each<[string, RunRecord[]]>([
+    ['vanilla: 1 run without a partner', [line('vanilla', 0, 0), line('aware', 0, 0), line('vanilla', 1, 0)]],
+    ['partners of 1 pair differ in seed or reward member', [line('vanilla', 0, 0), line('aware', 0, 0, { seed: 1 })]],
+    [
+      'vanilla data-11 0, vanilla data-11 1 share seed 1000',
+      [line('vanilla', 0, 0), line('vanilla', 1, 0, { seed: 1000 })],
+    ],
+    ['vanilla: 1 completed run; a claim', [line('vanilla', 0, 0)]],
+    [
+      'every run is measured by the judge',
+      [line('vanilla', 0, 0), line('vanilla', 1, 0, { initial: { judge: 0 }, final: { judge: 1, kl: 3 } })],
+    ],
+  ])('%s', (expected, runs) => {
+    expect(warningsOf(runs)).toContain(expected);
+  });
+});
+
+describe('input', () => {
+  test('the order of the lines does not matter', () => {
+    const runs = experiment(10, { vanilla: 1, aware: 0.5 });
+    expect(riskReport(runs.toReversed())).toEqual(riskReport(runs));
+  });
+  test.each<[string, RunRecord[]]>([
+    ['nothing to report', []],
+    ['run 0 of vanilla in block data-11 is given 2 times', [line('vanilla', 0, 0), line('vanilla', 0, 1)]],
+    [
+      'some runs have only gold values and some only judge scores',
+      [
+        line('vanilla', 0, 0, { initial: { gold: 0 }, final: { gold: 0, kl: 1 } }),
+        line('vanilla', 1, 0, { initial: { judge: 0 }, final: { judge: 0, kl: 1 } }),
+      ],
+    ],
+  ])('%s', (message, runs) => {
+    expect(() => riskReport(runs)).toThrow(
+      expect.objectContaining({ kind: 'invalid_argument', message: expect.stringContaining(message) }),
+    );
+  });
+});
+
+describe('judge against gold', () => {
+  test('correlates final values over the runs that have both', () => {
+    const runs = [0, 1, 2, 3].map((run) => line('vanilla', run, run));
+    expect(riskReport(runs).judgeAgainstGold).toMatchObject({ n: 4, pearson: 1, spearman: 1 });
+    expect(riskReport([line('vanilla', 0, 0, { final: { gold: 1, kl: 1 } })]).judgeAgainstGold).toBeNull();
+  });
+});
+
+describe('in words', () => {
+  test('three pairs: no claim, and the figures so far', () => {
+    const runs = [0, 1, 2].flatMap((run) => [line('vanilla', run, run - 1), line('aware', run, 1)]);
+    expect(verdictTexts(riskReport(runs))).toEqual([
+      {
+        headline:
+          'Too few runs to tell whether aware is steadier than vanilla: 3 completed pairs, and at least 30 are needed.',
+        evidence:
+          'Gains varied by a standard deviation of 0.00 with aware and 1.00 with vanilla. ' +
+          "aware ended worse than it began in 0 of 3, vanilla in 1 of 3 (p = 1.000 by McNemar's test on the pairs). " +
+          'On average aware gained +1.00 (95 % interval -1.48 to +3.48) in gold value relative to vanilla.',
+      },
+    ]);
+  });
+  test('only a steadier verdict says steadier without a doubt', () => {
+    const headline = (...runs: Parameters<typeof experiment>) =>
+      verdictTexts(riskReport(experiment(...runs)))[0]?.headline;
+    expect(headline(40, { vanilla: 1, aware: 0.2 })).toBe('aware is steadier than vanilla.');
+    expect(headline(40, { vanilla: 0.2, aware: 1 })).toBe('aware is less steady than vanilla.');
+    expect(headline(40, { vanilla: 0.5, aware: 0.5 })).toBe(
+      'No difference in steadiness between aware and vanilla is shown.',
+    );
+    expect(headline(40, { vanilla: 1, aware: 0.2 }, { vanilla: 3, aware: 4 })).toBe(
+      'aware and vanilla are not comparable: their mean final KLs are 4.00 and 3.00 nats.',
+    );
+  });
+  test('a single method is described', () => {
+    expect(verdictTexts(riskReport([line('vanilla', 0, 0.5)]))[0]?.evidence).toBe(
+      'Over 1 run the mean gain in gold value was +0.50. vanilla ended worse than it began in 0 of 1.',
+    );
+  });
+});

@@ -1,0 +1,102 @@
+import type { Comparison } from './comparison';
+import type { Interval } from './intervals';
+import type { MethodSummary } from './method-summary';
+import type { RiskReport } from './risk-report';
+import { fewestPairs } from './verdict';
+
+/** What a comparison shows, in plain words. */
+export interface VerdictText {
+  /** One sentence that claims what the verdict does and no more. */
+  headline: string;
+  /** The figures behind it with their uncertainty, a few sentences. */
+  evidence: string;
+}
+
+/** The verdict of every comparison in words; with a single method, what its runs came to. */
+export function verdictTexts(report: RiskReport): VerdictText[] {
+  if (report.comparisons.length > 0) return report.comparisons.map((comparison) => comparisonText(report, comparison));
+  return Object.entries(report.methods).map(([name, summary]) => ({
+    headline: `${name} alone: no other method to compare it with.`,
+    evidence: `${gainText(name, summary, report)} ${worseText(name, summary)}.`,
+  }));
+}
+
+function comparisonText(report: RiskReport, comparison: Comparison): VerdictText {
+  const { a, b, worse } = comparison;
+  const [ownA, ownB] = [report.methods[a], report.methods[b]] as [MethodSummary, MethodSummary];
+  const evidence = [
+    ...spreadText(comparison, ownA, ownB),
+    `${worseText(b, ownB)}, ${a} in ${ownA.worse.count} of ${ownA.worse.n} (${pText(worse.mcnemar.p)} by McNemar's test on the pairs).`,
+    ...pairedGainText(comparison, report),
+  ];
+  return { headline: headlineOf(comparison, ownA, ownB), evidence: evidence.join(' ') };
+}
+
+function headlineOf({ a, b, pairs, klMatched, verdict }: Comparison, ownA: MethodSummary, ownB: MethodSummary): string {
+  switch (verdict) {
+    case 'steadier':
+      return `${b} is steadier than ${a}.`;
+    case 'less steady':
+      return `${b} is less steady than ${a}.`;
+    case 'no difference shown':
+      return `No difference in steadiness between ${b} and ${a} is shown.`;
+    case 'too few runs to tell':
+      return pairs < fewestPairs
+        ? `Too few runs to tell whether ${b} is steadier than ${a}: ${pairs} completed pairs, and at least ${fewestPairs} are needed.`
+        : `Too few runs to tell whether ${b} is steadier than ${a}: they share too few reward models.`;
+    case 'not comparable':
+      return klMatched
+        ? `${b} and ${a} are not comparable: ${ownB.failed} and ${ownA.failed} of their runs failed.`
+        : `${b} and ${a} are not comparable: their mean final KLs are ${fixed(ownB.kl.mean)} and ${fixed(ownA.kl.mean)} nats.`;
+    default:
+      return verdict satisfies never;
+  }
+}
+
+function spreadText({ a, b, varianceRatio }: Comparison, ownA: MethodSummary, ownB: MethodSummary): string[] {
+  if (ownA.gain.sd === null || ownB.gain.sd === null) return [];
+  const ratio =
+    varianceRatio.value === null
+      ? ''
+      : `; variance ratio ${fixed(varianceRatio.value)}${interval(varianceRatio.ci95, fixed)}`;
+  return [
+    `Gains varied by a standard deviation of ${fixed(ownB.gain.sd)} with ${b} and ${fixed(ownA.gain.sd)} with ${a}${ratio}.`,
+  ];
+}
+
+function pairedGainText({ a, b, pairedGain: { mean, ci95 } }: Comparison, report: RiskReport): string[] {
+  if (mean === null) return [];
+  return [
+    `On average ${b} gained ${signed(mean)}${interval(ci95, signed)} in ${measureText(report)} relative to ${a}.`,
+  ];
+}
+
+function gainText(name: string, { gain }: MethodSummary, report: RiskReport): string {
+  if (gain.mean === null) return `${name}: no run completed.`;
+  const runs = gain.n === 1 ? '1 run' : `${gain.n} runs`;
+  return `Over ${runs} the mean gain in ${measureText(report)} was ${signed(gain.mean)}${interval(gain.ci95, signed)}.`;
+}
+
+function worseText(name: string, { worse }: MethodSummary): string {
+  return `${name} ended worse than it began in ${worse.count} of ${worse.n}`;
+}
+
+function measureText({ measure }: RiskReport): string {
+  return measure === 'gold' ? 'gold value' : "the judge's score";
+}
+
+function interval(ends: Interval | null, format: (value: number) => string): string {
+  return ends ? ` (95 % interval ${format(ends[0])} to ${format(ends[1])})` : '';
+}
+
+function pText(p: number): string {
+  return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`;
+}
+
+function fixed(value: number | null): string {
+  return value?.toFixed(2) ?? 'unknown';
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? '' : '+'}${value.toFixed(2)}`;
+}

@@ -1,0 +1,97 @@
+import type { Comparison, MethodRuns } from './comparison';
+import { groupBy } from './group-by';
+import { pairsOf } from './outcome';
+import { hasMeasure, type Measure, type RunRecord } from './run-record';
+import { fewestPairs } from './verdict';
+
+/** What a reader must know before trusting the figures, a sentence each. */
+export function warningsOf(evidence: {
+  runs: readonly RunRecord[];
+  measure: Measure;
+  methods: readonly MethodRuns[];
+  comparisons: readonly Comparison[];
+}): string[] {
+  const { runs, measure, methods, comparisons } = evidence;
+  const [first, ...others] = methods as [MethodRuns, ...MethodRuns[]];
+  return [
+    ...measureWarnings(runs, measure),
+    ...cancelledWarnings(runs),
+    ...methods.flatMap(methodWarnings),
+    ...others.flatMap((other) => pairWarnings(first, other)),
+    ...comparisons.flatMap((comparison) => comparisonWarnings(comparison, methods)),
+  ];
+}
+
+function measureWarnings(runs: readonly RunRecord[], measure: Measure): string[] {
+  const withGold = runs.filter((run) => run.status === 'completed' && hasMeasure(run, 'gold')).length;
+  if (measure === 'gold' || withGold === 0) return [];
+  return [`only ${count(withGold, 'run')} of ${runs.length} has gold values: every run is measured by the judge`];
+}
+
+function cancelledWarnings(runs: readonly RunRecord[]): string[] {
+  const cancelled = runs.filter((run) => run.status === 'cancelled');
+  if (cancelled.length === 0) return [];
+  return [`${count(cancelled.length, 'cancelled run')} left out: ${cancelled.map(nameOf).join(', ')}`];
+}
+
+function methodWarnings({ name, outcomes, summary }: MethodRuns): string[] {
+  const { n, failed, gain } = summary;
+  const repeated = [...groupBy(outcomes, ({ run }) => JSON.stringify([run.block, run.seed])).values()].filter(
+    (group) => group.length > 1,
+  );
+  return [
+    ...(failed > 0 ? [`${name}: ${failed} of ${n} runs failed; they count as worse and have no gain`] : []),
+    ...(gain.n < fewestPairs
+      ? [`${name}: ${count(gain.n, 'completed run')}; a claim about how much gains vary needs at least ${fewestPairs}`]
+      : []),
+    ...repeated.map(
+      (group) =>
+        `${name}: ${group.map(({ run }) => nameOf(run)).join(', ')} share seed ${group[0]?.run.seed} and are no independent runs`,
+    ),
+  ];
+}
+
+function pairWarnings(a: MethodRuns, b: MethodRuns): string[] {
+  const pairs = pairsOf(a.outcomes, b.outcomes);
+  const unequal = pairs.filter(
+    ([own, other]) => own.run.seed !== other.run.seed || own.run.member !== other.run.member,
+  );
+  const unpaired = [a, b].map(({ name, outcomes }) => ({ name, alone: outcomes.length - pairs.length }));
+  return [
+    ...unpaired
+      .filter(({ alone }) => alone > 0)
+      .map(
+        ({ name, alone }) => `${name}: ${count(alone, 'run')} without a partner, left out of the paired comparisons`,
+      ),
+    ...(unequal.length > 0
+      ? [`${a.name} and ${b.name}: the partners of ${count(unequal.length, 'pair')} differ in seed or reward member`]
+      : []),
+  ];
+}
+
+function comparisonWarnings(
+  { a, b, pairs, klMatched, verdict, varianceRatio }: Comparison,
+  methods: readonly MethodRuns[],
+) {
+  const kl = (name: string) => methods.find((method) => method.name === name)?.summary.kl.mean?.toFixed(2) ?? 'none';
+  const enough = pairs >= fewestPairs;
+  return [
+    ...(klMatched
+      ? []
+      : [`${b} and ${a} ended at different mean KLs (${kl(b)} and ${kl(a)} nats): not a fair comparison`]),
+    ...(enough && klMatched && varianceRatio.ci95 === null
+      ? [`${b} and ${a}: the runs share too few reward models for an interval of the variance ratio`]
+      : []),
+    ...(enough && klMatched && verdict === 'not comparable'
+      ? [`${b} and ${a}: the one whose gains vary less failed more often, so its spread is that of its survivors`]
+      : []),
+  ];
+}
+
+function nameOf({ method, block, run }: RunRecord): string {
+  return `${method} ${block} ${run}`;
+}
+
+function count(n: number, thing: string): string {
+  return `${n} ${thing}${n === 1 ? '' : 's'}`;
+}
