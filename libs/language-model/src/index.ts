@@ -1,1 +1,14 @@
-export {};
+export type { ChatMessage } from './chat-template';
+export { gpt2Config, parseModelConfig, type ModelConfig, type ModelHead } from './config';
+export { createModel, parseInitialisation, withRewardHead, type Initialisation } from './create-model';
+export { hiddenStates, logits, rewardScores } from './decoder';
+export { inspectModel, type ModelDescription } from './inspect-model';
+export { sequenceLogProbabilities } from './log-probabilities';
+export { cloneModel, copyParameters, disposeModel, type LanguageModel } from './model';
+export { assertVocabularyFits, loadModel, saveModel } from './model-folder';
+export { trainNextToken, type TrainNextTokenOptions } from './pretrain';
+export { encodePrompt, encodeRollout, type Prompt } from './rollout-tokens';
+export { sample, type Sample, type SampleOptions } from './sample';
+export { packSequences, responseRows, type ResponseRows, type TokenBatch } from './token-batch';
+export { loadTokenizer, type Tokenizer } from './tokenizer';
+export { wordTokenizerFiles } from './word-tokenizer';

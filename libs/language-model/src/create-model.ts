@@ -1,0 +1,118 @@
+import { DomainError } from '@surefoot/errors';
+import { randomStream } from '@surefoot/tensor';
+import * as tf from '@tensorflow/tfjs';
+import { architectures, type ParameterRole } from './architecture';
+import type { ModelConfig } from './config';
+import { copyOf, modelFromValues, parameterShapes, type LanguageModel } from './model';
+
+/** Standard deviations of a new model's parameters; biases are 0, gains 1. */
+export interface Initialisation {
+  tokenEmbedding: number;
+  positionEmbedding: number;
+  /** Of an untied language-model head or a reward head. */
+  head: number;
+  /** `fan-in`: one over the root of the number of inputs. */
+  matrices: 'fan-in' | number;
+  /** Divides matrices whose product is added to the hidden state by sqrt(2 · layers). */
+  outputProjectionsByDepth: boolean;
+}
+
+/** As transformers initialises GPT-2. */
+const defaultInitialisation: Initialisation = {
+  tokenEmbedding: 0.02,
+  positionEmbedding: 0.02,
+  head: 0.02,
+  matrices: 0.02,
+  outputProjectionsByDepth: true,
+};
+
+/** 2 GiB of float32, more than a backend's heap holds. */
+const maxParameters = 2 ** 29;
+
+/**
+ * A randomly initialised model; the same seed gives the same bits.
+ *
+ * @param seed every parameter has a stream of its own, so that models of different size share what they have in common
+ * @throws DomainError resource_exhausted if the geometry needs more parameters than fit
+ */
+export function createModel(
+  config: ModelConfig,
+  seed: number | bigint,
+  initialisation: Initialisation = defaultInitialisation,
+): LanguageModel {
+  const parameters = parameterShapes(config).reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
+  if (parameters > maxParameters)
+    throw new DomainError('resource_exhausted', `the model has ${parameters} parameters, at most ${maxParameters} fit`);
+  return modelFromValues(config, (name, shape) => initialValues(config, name, shape, seed, initialisation));
+}
+
+/**
+ * A reward model on the trunk of another model: parameters copied, a new scalar head.
+ *
+ * @param seed of the head
+ * @param headSd standard deviation of the head's weights
+ */
+export function withRewardHead(model: LanguageModel, seed: number | bigint, headSd = 0.02): LanguageModel {
+  const config: ModelConfig = { ...model.config, head: 'reward', tiedHead: false };
+  const parameters = new Map<string, tf.Variable>();
+  const initialisation = { ...defaultInitialisation, head: headSd };
+  for (const [name, shape] of parameterShapes(config)) {
+    const source = name === 'score.weight' ? undefined : model.parameters.get(name);
+    const fresh = () => tf.variable(tf.tensor(initialValues(config, name, shape, seed, initialisation), shape));
+    parameters.set(name, source ? copyOf(source) : tf.tidy(fresh));
+  }
+  return { config, parameters };
+}
+
+/**
+ * Reads an initialisation from JSON.
+ *
+ * @param source file named in errors
+ * @throws DomainError invalid_argument listing fields that are unknown or out of range; fields left out keep their default
+ */
+export function parseInitialisation(raw: unknown, source: string): Initialisation {
+  if (raw === null || typeof raw !== 'object' || Array.isArray(raw))
+    throw new DomainError('invalid_argument', `${source} is no JSON object`);
+  const isSd = (value: unknown) => typeof value === 'number' && value >= 0 && value < Infinity;
+  const problems = Object.entries(raw).flatMap(([field, value]) => {
+    if (!Object.hasOwn(defaultInitialisation, field)) return [`unknown field ${field}`];
+    if (field === 'outputProjectionsByDepth' ? typeof value === 'boolean' : isSd(value)) return [];
+    return field === 'matrices' && value === 'fan-in' ? [] : [`${field} cannot be ${JSON.stringify(value)}`];
+  });
+  if (problems.length > 0) throw new DomainError('invalid_argument', `${source}: ${problems.join('; ')}`);
+  return { ...defaultInitialisation, ...raw };
+}
+
+function initialValues(
+  config: ModelConfig,
+  name: string,
+  shape: number[],
+  seed: number | bigint,
+  initialisation: Initialisation,
+): Float32Array {
+  const values = new Float32Array(sizeOf(shape));
+  const isHead = name === 'score.weight' || name === 'lm_head.weight';
+  const role = isHead ? 'head' : architectures[config.architecture].roleOf(name);
+  if (role === 'gain') return values.fill(1);
+  if (role === 'bias') return values;
+  const sd = standardDeviation(role, shape, config.layers, initialisation);
+  const random = randomStream(seed, 'initialise', name);
+  return values.map(() => sd * random.normal());
+}
+
+function standardDeviation(
+  role: Exclude<ParameterRole, 'gain' | 'bias'> | 'head',
+  shape: number[],
+  layers: number,
+  { tokenEmbedding, positionEmbedding, head, matrices, outputProjectionsByDepth }: Initialisation,
+): number {
+  if (role === 'token-embedding') return tokenEmbedding;
+  if (role === 'position-embedding') return positionEmbedding;
+  if (role === 'head') return head;
+  const matrix = matrices === 'fan-in' ? 1 / Math.sqrt(shape[0]!) : matrices;
+  return role === 'output-projection' && outputProjectionsByDepth ? matrix / Math.sqrt(2 * layers) : matrix;
+}
+
+function sizeOf(shape: number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}

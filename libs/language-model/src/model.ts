@@ -1,0 +1,64 @@
+import { DomainError } from '@surefoot/errors';
+import * as tf from '@tensorflow/tfjs';
+import { architectures } from './architecture';
+import type { ModelConfig } from './config';
+
+/** A decoder with its parameters on the backend. */
+export interface LanguageModel {
+  readonly config: ModelConfig;
+  /** By Hugging Face name, in the order of the file. The model owns them. */
+  readonly parameters: ReadonlyMap<string, tf.Variable>;
+  /** sha256 over the weight files, where the model was loaded from some. */
+  readonly digest?: string;
+}
+
+/** Names and shapes of all parameters of a model, in the order of the file. */
+export function parameterShapes(config: ModelConfig): [string, number[]][] {
+  const shapes = architectures[config.architecture].trunkShapes(config);
+  if (config.head === 'reward') return [...shapes, ['score.weight', [1, config.hiddenSize]]];
+  return config.tiedHead ? shapes : [...shapes, ['lm_head.weight', [config.vocabularySize, config.hiddenSize]]];
+}
+
+/** Puts parameters on the backend. @param valuesOf the values of a parameter; called once for each, in order */
+export function modelFromValues(
+  config: ModelConfig,
+  valuesOf: (name: string, shape: number[]) => Float32Array,
+  digest?: string,
+): LanguageModel {
+  const parameters = new Map<string, tf.Variable>();
+  for (const [name, shape] of parameterShapes(config))
+    parameters.set(
+      name,
+      tf.tidy(() => tf.variable(tf.tensor(valuesOf(name, shape), shape))),
+    );
+  return { config, parameters, ...(digest !== undefined && { digest }) };
+}
+
+/** A copy that shares nothing with the original; it keeps the digest, for its parameters are still those of the files. */
+export function cloneModel(model: LanguageModel): LanguageModel {
+  const parameters = new Map<string, tf.Variable>();
+  for (const [name, parameter] of model.parameters) parameters.set(name, copyOf(parameter));
+  return { ...model, parameters };
+}
+
+/** Frees the parameters. */
+export function disposeModel(model: LanguageModel): void {
+  tf.dispose([...model.parameters.values()]);
+}
+
+/**
+ * Overwrites the parameters of `to` by those of `from`.
+ *
+ * @throws DomainError invalid_argument if the models differ in a parameter's name or shape; then nothing is copied
+ */
+export function copyParameters(from: LanguageModel, to: LanguageModel): void {
+  const same = ([name, { shape }]: [string, tf.Variable]) => String(to.parameters.get(name)?.shape) === String(shape);
+  if (from.parameters.size !== to.parameters.size || ![...from.parameters].every(same))
+    throw new DomainError('invalid_argument', 'cannot copy parameters between models of different geometry');
+  for (const [name, parameter] of from.parameters) tf.tidy(() => to.parameters.get(name)!.assign(tf.mul(parameter, 1)));
+}
+
+/** A variable with memory of its own: times 1, since a clone would share the memory that an optimiser writes in place. */
+export function copyOf(parameter: tf.Variable): tf.Variable {
+  return tf.tidy(() => tf.variable(tf.mul(parameter, 1)));
+}

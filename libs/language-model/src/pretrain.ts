@@ -1,0 +1,93 @@
+import { DomainError } from '@surefoot/errors';
+import { createAdamW, logProbability, randomStream, valueAndGradients, warmupThenDecay } from '@surefoot/tensor';
+import * as tf from '@tensorflow/tfjs';
+import { hiddenStates, logits } from './decoder';
+import type { LanguageModel } from './model';
+import { packSequences, responseRows } from './token-batch';
+
+export interface TrainNextTokenOptions {
+  /** Optimizer calls. */
+  steps: number;
+  /** Sequences a step; at most all there are. */
+  batchSize: number;
+  /** Peak of the schedule, per step. */
+  learningRate: number;
+  /** Steps of linear warm-up. */
+  warmupSteps: number;
+  /** Share of the peak at the last step, [0, 1]. */
+  finalFraction: number;
+  /** Decoupled, on all parameters. */
+  weightDecay: number;
+  /** Of the order of the sequences. */
+  seed: number | bigint;
+  /** Called after each step with its number from 0 and the mean negative log-probability of a token, nats. */
+  onStep?: (step: number, loss: number) => void;
+}
+
+/**
+ * Next-token training with AdamW: the loss is the mean of -log p over all tokens of a batch but the first of each sequence.
+ *
+ * Sequences come in shuffled epochs; the last, incomplete batch of an epoch is left out.
+ *
+ * @param model its parameters are updated
+ * @param sequences token ids, each of at least 2 and at most the model's positions
+ * @returns the loss of the last step
+ * @throws DomainError invalid_argument for a sequence or option out of range; diverged on a loss that is not finite
+ */
+export async function trainNextToken(
+  model: LanguageModel,
+  sequences: Int32Array[],
+  options: TrainNextTokenOptions,
+): Promise<{ finalLoss: number }> {
+  const { steps, batchSize, learningRate: peak, warmupSteps, finalFraction, weightDecay, seed, onStep } = options;
+  checkTraining(sequences, options);
+  const parameters = [...model.parameters.values()];
+  const optimizer = createAdamW(parameters, { weightDecay });
+  const batches = shuffledBatches(sequences, Math.min(batchSize, sequences.length), seed);
+  let finalLoss = NaN;
+  try {
+    for (let step = 0; step < steps; step++) {
+      const batch = batches.next().value!;
+      const { value, gradients } = valueAndGradients(() => nextTokenLoss(model, batch), parameters);
+      optimizer.step(gradients, warmupThenDecay(step, { steps, warmupSteps, peak, finalFraction }));
+      tf.dispose(gradients);
+      finalLoss = (await value.data())[0]!;
+      value.dispose();
+      if (!Number.isFinite(finalLoss))
+        throw new DomainError('diverged', `the loss of step ${step} is ${finalLoss}: lower the learning rate`);
+      onStep?.(step, finalLoss);
+    }
+  } finally {
+    optimizer.dispose();
+  }
+  return { finalLoss };
+}
+
+function nextTokenLoss(model: LanguageModel, sequences: Int32Array[]): tf.Scalar {
+  const batch = packSequences(sequences);
+  const { rows, targets } = responseRows(batch, new Int32Array(batch.batch).fill(1));
+  return tf.neg(tf.mean(logProbability(logits(model, hiddenStates(model, batch, rows)), targets)));
+}
+
+function* shuffledBatches(
+  sequences: Int32Array[],
+  size: number,
+  seed: number | bigint,
+): Generator<Int32Array[], never> {
+  for (let epoch = 0; ; epoch++) {
+    const order = randomStream(seed, 'next-token', epoch).shuffle([...sequences]);
+    for (let first = 0; first + size <= order.length; first += size) yield order.slice(first, first + size);
+  }
+}
+
+function checkTraining(sequences: Int32Array[], { steps, batchSize }: TrainNextTokenOptions): void {
+  const short = sequences.findIndex((sequence) => sequence.length < 2);
+  if (sequences.length === 0 || short >= 0)
+    throw new DomainError(
+      'invalid_argument',
+      short < 0 ? 'there is no text to train on' : `sequence ${short} has fewer than 2 tokens: nothing to predict`,
+    );
+  for (const [name, value] of Object.entries({ steps, batchSize }))
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new DomainError('invalid_argument', `${name} is ${value}, needs a whole number of at least 1`);
+}

@@ -1,0 +1,176 @@
+import { DomainError } from '@surefoot/errors';
+import { cachedAttention, createKeyValueCache, type KeyValueCache, type RandomStream } from '@surefoot/tensor';
+import * as tf from '@tensorflow/tfjs';
+import { layerStates, logits } from './decoder';
+import type { LanguageModel } from './model';
+import { pickToken, type TokenChoice } from './pick-token';
+import { lastTokenRows, packSequences, type TokenBatch } from './token-batch';
+
+/** A sampled response. */
+export interface Sample {
+  /** New ids, the eos token included. */
+  ids: Int32Array;
+  /** `eos`: ended by itself; `length`: cut after maxNewTokens. */
+  finish: 'eos' | 'length';
+}
+
+export interface SampleOptions extends TokenChoice {
+  maxNewTokens: number;
+  /** Ids that end a response; default the model's, [] ends none. */
+  eosTokenIds?: number[];
+  /** The stream of a row; each token takes one draw of it. */
+  random: (row: number) => RandomStream;
+  /** Rows sampled at once, default 64. Results do not depend on it. */
+  batchSize?: number;
+  /** Called once for each row, as soon as it has ended. */
+  onFinished?: (row: number, sample: Sample) => void;
+}
+
+/**
+ * Samples a response to each prompt, with a cache of keys and values.
+ *
+ * A row's tokens depend on its prompt and its stream alone, not on what it shares a batch with.
+ *
+ * @param prompts token ids, none empty, of any lengths
+ * @returns in the order of the prompts
+ * @throws DomainError invalid_argument before anything is computed: an empty prompt, one that with maxNewTokens exceeds the
+ *   model's positions, an id outside the vocabulary, an option out of range; diverged if the model's logits are not finite
+ */
+export async function sample(
+  model: LanguageModel,
+  prompts: ArrayLike<number>[],
+  options: SampleOptions,
+): Promise<Sample[]> {
+  checkOptions(options);
+  prompts.forEach((prompt, row) => checkPrompt(model, prompt, row, options.maxNewTokens));
+  const { batchSize = 64 } = options;
+  const samples: Sample[] = [];
+  for (let first = 0; first < prompts.length; first += batchSize)
+    samples.push(...(await sampleBatch(model, prompts.slice(first, first + batchSize), first, options)));
+  return samples;
+}
+
+/** A row that has not ended. */
+interface OpenRow {
+  /** Among all prompts. */
+  row: number;
+  ids: number[];
+  /** Position of the next token. */
+  position: number;
+  random: RandomStream;
+}
+
+async function sampleBatch(
+  model: LanguageModel,
+  prompts: ArrayLike<number>[],
+  firstRow: number,
+  options: SampleOptions,
+): Promise<Sample[]> {
+  const { maxNewTokens, onFinished, eosTokenIds = model.config.eosTokenIds } = options;
+  const samples = new Array<Sample>(prompts.length);
+  const batch = packSequences(prompts);
+  let rows: OpenRow[] = prompts.map((prompt, index) => ({
+    ...{ row: firstRow + index, ids: [], position: prompt.length, random: options.random(firstRow + index) },
+  }));
+  const decoder = createCachedDecoder(model, batch.batch, batch.width + maxNewTokens);
+  try {
+    let scores = await decoder.prefill(batch);
+    for (;;) {
+      const isOpen = rows.map((open, index) => {
+        const id = pickToken(scores[index]!, options, open.random.uniform);
+        open.ids.push(id);
+        const finish = eosTokenIds.includes(id) ? 'eos' : 'length';
+        if (finish === 'length' && open.ids.length < maxNewTokens) return true;
+        const ended: Sample = { ids: Int32Array.from(open.ids), finish };
+        samples[open.row - firstRow] = ended;
+        onFinished?.(open.row, ended);
+        return false;
+      });
+      if (isOpen.includes(false)) {
+        rows = rows.filter((_, index) => isOpen[index]);
+        if (rows.length === 0) return samples;
+        decoder.keepRows(Int32Array.from(isOpen.keys()).filter((index) => isOpen[index]));
+      }
+      scores = await decoder.step(
+        Int32Array.from(rows, (open) => open.ids.at(-1)!),
+        Int32Array.from(rows, (open) => open.position++),
+      );
+    }
+  } finally {
+    decoder.dispose();
+  }
+}
+
+/** A decoder that remembers the keys and values of the tokens it has seen. */
+interface CachedDecoder {
+  /** Logits after each prompt, a row each. */
+  prefill(batch: TokenBatch): Promise<Float32Array[]>;
+  /** Logits after one more token a row. */
+  step(ids: Int32Array, positions: Int32Array): Promise<Float32Array[]>;
+  /** Forgets all rows but these. */
+  keepRows(rows: Int32Array): void;
+  dispose(): void;
+}
+
+function createCachedDecoder(model: LanguageModel, batch: number, capacity: number): CachedDecoder {
+  const { layers, heads, hiddenSize, vocabularySize } = model.config;
+  let caches = Array.from({ length: layers }, () => createKeyValueCache(batch, capacity, hiddenSize));
+  const run = async (ids: Int32Array, positions: Int32Array, starts: Int32Array, rows?: Int32Array) => {
+    const scores = tf.tidy(() => {
+      const attend = (qkv: tf.Tensor2D, layer: number) => cachedAttention(qkv, caches[layer]!, starts, { heads });
+      return logits(model, layerStates(model, ids, positions, attend, rows).at(-1)!);
+    });
+    const data = (await scores.data()) as Float32Array;
+    scores.dispose();
+    return Array.from(starts, (_, row) => data.subarray(row * vocabularySize, (row + 1) * vocabularySize));
+  };
+  return {
+    prefill: (prompts) => {
+      const positions = prompts.ids.map((_, index) => index % prompts.width);
+      return run(prompts.ids, positions, new Int32Array(batch), lastTokenRows(prompts));
+    },
+    step: (ids, positions) => run(ids, positions, positions),
+    keepRows: (rows) => {
+      caches = caches.map((cache) => pickRows(cache, rows));
+    },
+    dispose: () => caches.forEach((cache) => cache.dispose()),
+  };
+}
+
+function pickRows(cache: KeyValueCache, rows: Int32Array): KeyValueCache {
+  const pick = (tensor: tf.Tensor) => tf.tidy(() => tf.keep(tf.gather(tensor, tf.tensor1d(rows, 'int32'))));
+  const picked: KeyValueCache = {
+    ...{ batch: rows.length, capacity: cache.capacity, keys: pick(cache.keys), values: pick(cache.values) },
+    dispose: () => tf.dispose([picked.keys, picked.values]),
+  };
+  cache.dispose();
+  return picked;
+}
+
+function checkPrompt({ config }: LanguageModel, prompt: ArrayLike<number>, row: number, maxNewTokens: number): void {
+  const length = prompt.length + maxNewTokens;
+  const refuse = (problem: string) => {
+    throw new DomainError('invalid_argument', `prompt ${row} ${problem}`);
+  };
+  if (prompt.length === 0) refuse('is empty: a response needs at least one token before it');
+  if (length > config.maxPositions)
+    refuse(
+      `has ${prompt.length} tokens and ${maxNewTokens} may follow, the model has ${config.maxPositions} positions`,
+    );
+  for (let i = 0; i < prompt.length; i++)
+    if (!(Number.isInteger(prompt[i]) && prompt[i]! >= 0 && prompt[i]! < config.vocabularySize))
+      refuse(`has the id ${prompt[i]}, outside the vocabulary of ${config.vocabularySize}`);
+}
+
+function checkOptions({ maxNewTokens, temperature = 1, topK = 1, topP = 1, batchSize = 1 }: SampleOptions): void {
+  const counts = { maxNewTokens, topK, batchSize };
+  for (const [name, value] of Object.entries(counts))
+    if (!Number.isSafeInteger(value) || value < 1) invalidOption(name, value, 'a whole number of at least 1');
+  if (!(temperature > 0 && temperature < Infinity))
+    invalidOption('temperature', temperature, 'a number above 0 (for the most likely token use greedy)');
+  if (!(topP > 0 && topP <= 1)) invalidOption('topP', topP, 'a number above 0 and at most 1');
+}
+
+function invalidOption(name: string, value: number, needs: string): never {
+  throw new DomainError('invalid_argument', `${name} is ${value}, needs ${needs}`);
+}
