@@ -1,0 +1,251 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Kernels } from './kernels';
+import type { SimdHeap } from './simd-heap';
+
+/** The kernels of `kernels/`, on the heap of TensorFlow.js' wasm backend, with their gradients. */
+export function createSimdKernels(heap: SimdHeap): Kernels {
+  const { module, address, output } = heap;
+
+  /** op(a) op(b) + initial; `initialStride` 0 repeats one row. */
+  function product(a: tf.Tensor2D, b: tf.Tensor2D, options: ProductOptions = {}): tf.Tensor2D {
+    const { transposeA = false, transposeB = false, initial = 0, initialStride = 0 } = options;
+    const [rows, depth] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
+    const columns = transposeB ? b.shape[0] : b.shape[1];
+    const result = options.result ?? output<tf.Rank.R2>([rows, columns]);
+    module.matmul(
+      ...[Number(transposeA), Number(transposeB), rows, columns, depth],
+      ...[address(a), a.shape[1], address(b), b.shape[1], address(result), columns],
+      ...[initial, initialStride],
+    );
+    return result;
+  }
+
+  function sumRows(x: tf.Tensor2D): tf.Tensor1D {
+    const sums = output<tf.Rank.R1>([x.shape[1]]);
+    module.sumRows(address(x), address(sums), x.shape[0], x.shape[1]);
+    return sums;
+  }
+
+  /** Where the product starts: at zeros, the bias, the residual, or their sum, which then stands in the result. */
+  function startingFrom(bias: tf.Tensor1D | undefined, residual: tf.Tensor2D | undefined): ProductOptions {
+    if (!residual) return bias ? { initial: address(bias) } : {};
+    const [rows, columns] = residual.shape;
+    if (!bias) return { initial: address(residual), initialStride: columns };
+    const result = output<tf.Rank.R2>([rows, columns]);
+    module.addRow(address(residual), address(bias), address(result), rows, columns);
+    return { result, initial: address(result), initialStride: columns };
+  }
+
+  function scatterRows(dy: tf.Tensor2D, ids: Int32Array, shape: [number, number]): tf.Tensor2D {
+    const gradient = output<tf.Rank.R2>(shape);
+    const [at] = heap.workspace(ids.byteLength) as [number];
+    heap.write(at, ids);
+    module.scatterRows(address(gradient), at, address(dy), ids.length, shape[1], shape[0]);
+    return gradient;
+  }
+
+  /** Gives a tensor values of its own, so that writing to them changes no clone. */
+  function unshare(variable: tf.Variable): void {
+    if (heap.shares(variable) > 1) tf.tidy(() => variable.assign(tf.tensor(variable.dataSync(), variable.shape)));
+  }
+
+  return {
+    linear(x, weight, { bias, residual, transposeWeight = false }) {
+      const inputs = [x, weight, bias, residual].filter((tensor) => tensor !== undefined);
+      return differentiable(inputs, (save) => {
+        save([x, weight]);
+        const value = product(x, weight, { transposeB: transposeWeight, ...startingFrom(bias, residual) });
+        const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+          const [x, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
+          const gradients: tf.Tensor[] = [product(dy, weight, { transposeB: !transposeWeight })];
+          gradients.push(transposeWeight ? product(dy, x, { transposeA: true }) : product(x, dy, { transposeA: true }));
+          if (bias) gradients.push(sumRows(dy));
+          if (residual) gradients.push(dy.clone());
+          return gradients;
+        };
+        return { value, gradient };
+      });
+    },
+
+    attention(qkv, batch, heads) {
+      const [rows, packed] = qkv.shape;
+      const [length, width] = [rows / batch, packed / 3 / heads];
+      const numbers = [batch, length, heads, width];
+      return differentiable([qkv], (save, isRecorded) => {
+        const value = output<tf.Rank.R2>([rows, packed / 3]);
+        if (!isRecorded) {
+          const [probabilities] = heap.workspace(4 * length * length) as [number];
+          module.attention(address(qkv), address(value), probabilities, 0, ...numbers);
+          return { value };
+        }
+        const probabilities = output<tf.Rank.R3>([batch * heads, length, length]);
+        module.attention(address(qkv), address(value), address(probabilities), 1, ...numbers);
+        save([qkv, probabilities]);
+        const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+          const [qkv, probabilities] = saved as [tf.Tensor2D, tf.Tensor3D];
+          const dqkv = output<tf.Rank.R2>([rows, packed]);
+          const [scores] = heap.workspace(4 * length * length) as [number];
+          const inputs = [address(qkv), address(probabilities), address(dy)];
+          module.attentionGradient(...inputs, address(dqkv), scores, ...numbers);
+          return [dqkv];
+        };
+        return { value, gradient };
+      });
+    },
+
+    cachedAttention(qkv, cache, starts, heads) {
+      const { batch, capacity } = cache;
+      const [rows, packed] = qkv.shape;
+      const value = output<tf.Rank.R2>([rows, packed / 3]);
+      const [startsAt, weights] = heap.workspace(starts.byteLength, 4 * capacity) as [number, number];
+      heap.write(startsAt, starts);
+      module.cachedAttention(
+        ...[address(qkv), address(cache.keys), address(cache.values), startsAt, weights, address(value)],
+        ...[batch, rows / batch, capacity, heads, packed / 3 / heads],
+      );
+      return value;
+    },
+
+    layerNorm(x, gain, bias, epsilon) {
+      const [rows, width] = x.shape;
+      return differentiable([x, gain, bias], (save) => {
+        const value = output<tf.Rank.R2>([rows, width]);
+        const statistics = output<tf.Rank.R2>([rows, 2]);
+        const inputs = [address(x), address(gain), address(bias)];
+        module.layerNorm(...inputs, address(value), address(statistics), rows, width, epsilon);
+        save([x, gain, statistics]);
+        const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+          const [x, gain, statistics] = saved as [tf.Tensor2D, tf.Tensor1D, tf.Tensor2D];
+          const gradients = [output(x.shape), output(gain.shape), output(gain.shape)];
+          const inputs = [address(x), address(gain), address(dy), address(statistics)];
+          module.layerNormGradient(...inputs, ...gradients.map(address), rows, width);
+          return gradients;
+        };
+        return { value, gradient };
+      });
+    },
+
+    gelu(x) {
+      return differentiable([x], (save) => {
+        save([x]);
+        const value = output<tf.Rank.R2>(x.shape);
+        module.gelu(address(x), address(value), x.size);
+        const gradient = (dy: tf.Tensor2D, [x]: tf.Tensor[]) => {
+          const dx = output(dy.shape);
+          module.geluGradient(address(x as tf.Tensor), address(dy), address(dx), dx.size);
+          return [dx];
+        };
+        return { value, gradient };
+      });
+    },
+
+    logProbability(logits, ids) {
+      const [rows, size] = logits.shape;
+      const place = () => {
+        const [at] = heap.workspace(ids.byteLength) as [number];
+        heap.write(at, ids);
+        return at;
+      };
+      return differentiable([logits], (save) => {
+        const value = output<tf.Rank.R1>([rows]);
+        const logSums = output<tf.Rank.R1>([rows]);
+        module.logProbability(address(logits), place(), address(value), address(logSums), rows, size);
+        save([logits, logSums]);
+        const gradient = (dy: tf.Tensor1D, saved: tf.Tensor[]) => {
+          const [logits, logSums] = saved as [tf.Tensor2D, tf.Tensor1D];
+          const dx = output<tf.Rank.R2>([rows, size]);
+          const inputs = [address(logits), place(), address(logSums), address(dy)];
+          module.logProbabilityGradient(...inputs, address(dx), rows, size);
+          return [dx];
+        };
+        return { value, gradient };
+      });
+    },
+
+    entropy(logits) {
+      const [rows, size] = logits.shape;
+      return differentiable([logits], (save) => {
+        const value = output<tf.Rank.R1>([rows]);
+        const logSums = output<tf.Rank.R1>([rows]);
+        module.entropy(address(logits), address(value), address(logSums), rows, size);
+        save([logits, value, logSums]);
+        const gradient = (dy: tf.Tensor1D, saved: tf.Tensor[]) => {
+          const dx = output<tf.Rank.R2>([rows, size]);
+          module.entropyGradient(...saved.map(address), address(dy), address(dx), rows, size);
+          return [dx];
+        };
+        return { value, gradient };
+      });
+    },
+
+    embedding(table, ids, positions) {
+      const inputs = positions ? [table, positions.table] : [table];
+      return differentiable(inputs, () => {
+        const width = table.shape[1];
+        const value = output<tf.Rank.R2>([ids.length, width]);
+        const [at, positionsAt] = heap.workspace(ids.byteLength, ids.byteLength) as [number, number];
+        heap.write(at, ids);
+        module.gatherRows(address(table), at, address(value), ids.length, width);
+        if (positions) {
+          heap.write(positionsAt, positions.ids);
+          module.addGatheredRows(address(positions.table), positionsAt, address(value), ids.length, width);
+        }
+        const gradient = (dy: tf.Tensor2D) => {
+          const gradients = [scatterRows(dy, ids, table.shape)];
+          if (positions) gradients.push(scatterRows(dy, positions.ids, positions.table.shape));
+          return gradients;
+        };
+        return { value, gradient };
+      });
+    },
+
+    sumOfSquares(tensors) {
+      return Promise.resolve(
+        tensors.reduce((sum, tensor) => sum + module.sumOfSquares(address(tensor), tensor.size), 0),
+      );
+    },
+
+    adamw(parameter, first, second, gradient, { beta1, beta2, rate, decay, rootScale, epsilon }) {
+      const written = [parameter, first, second];
+      written.forEach(unshare);
+      module.adamw(
+        ...[...written, gradient].map(address),
+        ...[gradient.size, beta1, 1 - beta1, beta2, 1 - beta2, rate, decay, rootScale, epsilon],
+      );
+    },
+  };
+}
+
+interface ProductOptions {
+  transposeA?: boolean;
+  transposeB?: boolean;
+  /** Address of the values to start from; 0: zeros. */
+  initial?: number;
+  /** Floats between their rows. */
+  initialStride?: number;
+  /** Where to write; default a new tensor. */
+  result?: tf.Tensor2D;
+}
+
+/** What a kernel computed and how its gradient is: from the gradient of `value` and what was saved to those of the inputs. */
+interface Computed<Result extends tf.Tensor> {
+  value: Result;
+  gradient?: (dy: Result, saved: tf.Tensor[]) => tf.Tensor[];
+}
+
+type Save = (tensors: tf.Tensor[]) => void;
+
+/** Runs a kernel; where a gradient is being recorded, as an operation whose gradient is its own. */
+function differentiable<Result extends tf.Tensor>(
+  inputs: tf.Tensor[],
+  compute: (save: Save, isRecorded: boolean) => Computed<Result>,
+): Result {
+  const { gradientDepth, kernelDepth } = tf.engine().state;
+  if (gradientDepth === 0 || kernelDepth > 0) return tf.tidy(() => compute(() => undefined, false).value);
+  const operation = tf.customGrad((...args) => {
+    const save = args.at(-1) as unknown as Save;
+    const { value, gradient } = compute(save, true);
+    return { value, gradFunc: gradient as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
+  });
+  return operation(...inputs) as Result;
+}
