@@ -1,8 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { cloneModel, createModel, disposeModel, gpt2Config, sequenceLogProbabilities } from '@surefoot/language-model';
+import {
+  cloneModel,
+  createModel,
+  disposeModel,
+  gpt2Config,
+  sample,
+  sequenceLogProbabilities,
+} from '@surefoot/language-model';
 import type { LanguageModel } from '@surefoot/language-model';
 import { openBackend, randomStream } from '@surefoot/tensor';
 import '@surefoot/tensor/testing';
@@ -12,6 +19,9 @@ import { resolvePpoConfig, type PpoConfig } from './ppo-config';
 import type { NormalisedScores } from './regularisers';
 import { prepareRollouts, type Rollout } from './rollout';
 import { ppoUpdate } from './update';
+
+// The reference backend is slow, more so on a busy machine.
+jest.setTimeout(60_000);
 
 const settings: Partial<PpoConfig> = { batchSize: 8, learningRate: 1e-3, weightClampMin: 0, weightClampMax: Infinity };
 let start: LanguageModel;
@@ -198,6 +208,27 @@ describe.each(['wasm', 'cpu'] as const)('an iteration on %s', (backend) => {
     await expect(prepareRollouts(learning, empty)).rejects.toThrow('rollout 2: ');
     const prepared = await prepareRollouts(learning, rollouts);
     await expect(ppoUpdate(learning, prepared, scores.slice(1))).rejects.toThrow('7 scores given for 8 rollouts');
+  });
+
+  test('the policy learns to answer with the rewarded token, and the value network to predict the reward', async () => {
+    const learning = learner({ batchSize: 16, learningRate: 0.01, valueLearningRate: 0.02, mode: 'vanilla' });
+    const promptIds = Int32Array.of(1, 2);
+    const metrics = [];
+    for (let iteration = 0; iteration < 15; iteration++) {
+      const samples = await sample(learning.policy, Array(16).fill(promptIds), {
+        maxNewTokens: 1,
+        random: (row) => randomStream(7, iteration, row),
+      });
+      const rollouts = samples.map(({ ids }) => ({ promptIds, responseIds: ids, hasEos: true }));
+      const scores = samples.map(({ ids }) => ({ members: [ids[0] === 4 ? 2 : 0], variance: null }));
+      metrics.push(await ppoUpdate(learning, await prepareRollouts(learning, rollouts), scores));
+    }
+    // 2 times a probability of one in eleven at first
+    expect(metrics[0]!['objective/score']).toBeLessThan(0.5);
+    expect(metrics.at(-1)!['objective/score']).toBeGreaterThan(1.5);
+    expect(metrics[0]!['value/mean']).toBe(0);
+    expect(metrics.at(-1)!['value/mean']).toBeGreaterThan(0.8);
+    expect(metrics.at(-1)!['objective/kl']).toBeGreaterThan(1);
   });
 
   test('keeps no tensors', async () => {
