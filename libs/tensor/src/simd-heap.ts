@@ -6,18 +6,14 @@ import { version_wasm, type BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { DomainError } from '@surefoot/errors';
 
 /** What is used of the platform's WebAssembly, which only TypeScript's browser library declares. */
-declare namespace WebAssembly {
-  interface Memory {
-    readonly buffer: ArrayBuffer;
-  }
-  class Module {
-    constructor(bytes: Uint8Array);
-  }
-  class Instance {
-    readonly exports: unknown;
-    constructor(module: Module, imports: Record<string, Record<string, unknown>>);
-  }
-  function validate(bytes: Uint8Array): boolean;
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => CompiledModule;
+  Instance: new (compiled: CompiledModule, imports: Record<string, Record<string, unknown>>) => { exports: unknown };
+  validate(bytes: Uint8Array): boolean;
+};
+type CompiledModule = object;
+interface Memory {
+  readonly buffer: ArrayBuffer;
 }
 
 export type SimdBuild = 'relaxed-simd' | 'simd';
@@ -96,7 +92,7 @@ export function openSimdHeap(backend: BackendWasm, wanted?: SimdBuild): SimdHeap
 }
 
 interface WasmInternals {
-  asm?: { memory?: WebAssembly.Memory };
+  asm?: { memory?: Memory };
   _malloc(bytes: number): number;
   _free(address: number): void;
 }
@@ -106,7 +102,7 @@ function createHeap(
   parts: {
     build: SimdBuild;
     module: KernelModule;
-    memory: WebAssembly.Memory;
+    memory: Memory;
     malloc: WasmInternals['_malloc'];
     free: WasmInternals['_free'];
   },
@@ -159,7 +155,7 @@ function heapFull(what: string): DomainError {
 }
 
 /** The best build that this machine runs, or the one that is wanted. */
-function compile(wanted: SimdBuild | undefined): { build: SimdBuild; compiled: WebAssembly.Module } {
+function compile(wanted: SimdBuild | undefined): { build: SimdBuild; compiled: CompiledModule } {
   for (const build of wanted ? [wanted] : (['relaxed-simd', 'simd'] as const)) {
     const bytes = readFileSync(join(__dirname, '..', 'gen', `kernels-${build}.wasm`));
     // Node 20 knows relaxed SIMD but asks for a flag; later versions have it on.
