@@ -1,5 +1,4 @@
 export { pearson, spearman } from './correlation';
-export { normalCdf, normalQuantile } from './distributions';
 export { proportionInterval, type Interval } from './intervals';
 export { peakOf, type Peak } from './peak';
 export { outcomesOf, type Outcome } from './outcome';
