@@ -1,0 +1,50 @@
+import { createComputeWorker, workerFile, type ComputeWorker, type Logger } from '@surefoot/service';
+import type { BackendName } from '@surefoot/tensor';
+import type { ComputeProcedures, MainProcedures } from './compute-thread';
+
+/** A compute thread that is started when it is needed, and anew where it broke down. */
+export interface Compute {
+  /** The running thread, backend open; one job at a time, which is served by `handlers`. */
+  thread(handlers: Partial<MainProcedures>): Promise<ComputeWorker<ComputeProcedures>['call']>;
+  /** Ends the thread at once; what it wrote stays. */
+  close(): Promise<void>;
+}
+
+/** @param backend opened in the thread @param logger told which backend it is, and when the thread breaks down */
+export function createCompute(backend: BackendName, logger: Logger): Compute {
+  let worker: ComputeWorker<ComputeProcedures> | undefined;
+  let current: Partial<MainProcedures> = {};
+  let closed = false;
+  const procedures: MainProcedures = {
+    score: (request) => current.score!(request),
+    iterationDone: (line) => current.iterationDone!(line),
+    responseDone: (response) => current.responseDone!(response),
+  };
+
+  const open = async () => {
+    const opened = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'compute-thread'), {
+      data: { backend },
+      procedures,
+    });
+    void opened.failed.then((error) => {
+      if (worker === opened) worker = undefined;
+      logger.error({ err: error }, 'the compute thread has stopped');
+    });
+    worker = opened;
+    logger.info(await opened.call('open', undefined), 'backend open');
+    return opened;
+  };
+
+  return {
+    async thread(handlers) {
+      current = handlers;
+      const opened = worker ?? (await open());
+      if (closed) await opened.close();
+      return opened.call;
+    },
+    async close() {
+      closed = true;
+      await worker?.close();
+    },
+  };
+}

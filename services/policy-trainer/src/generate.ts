@@ -1,0 +1,57 @@
+import { disposeModel, encodePrompt, loadModel, loadTokenizer, sample } from '@surefoot/language-model';
+import { randomStream } from '@surefoot/tensor';
+
+/** What to sample; crosses threads as it is. */
+export interface GenerationJob {
+  /** Model folder. */
+  policy: string;
+  prompts: string[];
+  maxNewTokens: number;
+  /** 0 = greedy. */
+  temperature: number;
+  seed: bigint;
+  /** Four bytes; not 0 as soon as nobody waits for the responses. */
+  stop: SharedArrayBuffer;
+}
+
+/** A finished response. */
+export interface GeneratedResponse {
+  /** Index of its prompt. */
+  index: number;
+  response: string;
+  truncated: boolean;
+}
+
+const batchSize = 32;
+
+/**
+ * Samples a response to each prompt; each is told as soon as it is finished.
+ *
+ * @throws DomainError as loadModel and sample; what `checkStopped` throws, between batches
+ */
+export async function generate(
+  job: GenerationJob,
+  { onResponse, checkStopped }: { onResponse: (response: GeneratedResponse) => void; checkStopped: () => void },
+): Promise<void> {
+  const tokenizer = await loadTokenizer(job.policy);
+  const ids = job.prompts.map((prompt) => encodePrompt(tokenizer, prompt));
+  const model = await loadModel(job.policy, { head: 'causal-lm' });
+  try {
+    for (let from = 0; from < ids.length; from += batchSize) {
+      checkStopped();
+      await sample(model, ids.slice(from, from + batchSize), {
+        maxNewTokens: job.maxNewTokens,
+        ...(job.temperature === 0 ? { greedy: true } : { temperature: job.temperature }),
+        random: (row) => randomStream(job.seed, 'generate', from + row),
+        onFinished: (row, { ids: responseIds, finish }) =>
+          onResponse({
+            index: from + row,
+            response: tokenizer.decode(responseIds),
+            truncated: finish === 'length',
+          }),
+      });
+    }
+  } finally {
+    disposeModel(model);
+  }
+}

@@ -1,0 +1,87 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import type { GenerateRequest } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import type { Logger } from '@surefoot/service';
+import type { BackendName } from '@surefoot/tensor';
+import { createCompute } from './compute';
+import { resolveDataPath } from './data-path';
+import type { GeneratedResponse } from './generate';
+import { runFiles, runFolder } from './run-folder';
+
+/** Samples from policies, one call at a time, in a thread beside the one that trains. */
+export interface Generator {
+  /** @throws DomainError invalid_argument, not_found, resource_exhausted while another call computes */
+  generate(
+    request: GenerateRequest,
+    onResponse: (response: GeneratedResponse) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
+  close(): Promise<void>;
+}
+
+const limits = { prompts: 256, promptCharacters: 65_536, maxNewTokens: 4096 };
+const defaultNewTokens = 128;
+
+export function createGenerator(options: {
+  backend: BackendName;
+  runsDirectory: string;
+  dataDirectory: string;
+  logger: Logger;
+}): Generator {
+  const { backend, runsDirectory, dataDirectory, logger } = options;
+  const compute = createCompute(backend, logger);
+  let busy = false;
+  return {
+    async generate(request, onResponse, signal) {
+      checkRequest(request);
+      const policy =
+        request.runId === ''
+          ? await resolveDataPath(dataDirectory, request.policy, { field: 'policy', kind: 'folder' })
+          : await finalPolicy(runsDirectory, request.runId);
+      if (busy)
+        throw new DomainError('resource_exhausted', 'another Generate call computes: try again when it has ended');
+      busy = true;
+      const stop = new SharedArrayBuffer(4);
+      const onAbort = () => Atomics.store(new Int32Array(stop), 0, 1);
+      signal.addEventListener('abort', onAbort);
+      try {
+        const call = await compute.thread({ responseDone: onResponse });
+        const { prompts, maxNewTokens, temperature, seed } = request;
+        await call('generate', {
+          policy,
+          prompts,
+          maxNewTokens: maxNewTokens || defaultNewTokens,
+          temperature,
+          seed,
+          stop,
+        });
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+        busy = false;
+      }
+    },
+    close: () => compute.close(),
+  };
+}
+
+function checkRequest({ prompts, maxNewTokens, temperature }: GenerateRequest): void {
+  const problems: string[] = [];
+  if (prompts.length < 1 || prompts.length > limits.prompts)
+    problems.push(`prompts: ${prompts.length} given, 1..${limits.prompts} are accepted`);
+  prompts.forEach((prompt, index) => {
+    if (prompt.length < 1 || prompt.length > limits.promptCharacters)
+      problems.push(`prompts[${index}] has ${prompt.length} characters, 1..${limits.promptCharacters} are accepted`);
+  });
+  if (maxNewTokens > limits.maxNewTokens)
+    problems.push(`max_new_tokens is ${maxNewTokens}, 0..${limits.maxNewTokens} are accepted`);
+  if (!(temperature >= 0 && temperature < Infinity))
+    problems.push(`temperature is ${temperature}, a number of at least 0 is needed`);
+  if (problems.length > 0) throw new DomainError('invalid_argument', problems.slice(0, 10).join('; '));
+}
+
+async function finalPolicy(runsDirectory: string, id: string): Promise<string> {
+  const folder = join(runFolder(runsDirectory, id), runFiles.model);
+  if (await stat(folder).catch(() => undefined)) return folder;
+  throw new DomainError('not_found', `run ${id} does not exist or has no final policy yet`);
+}

@@ -1,0 +1,28 @@
+import { fitScoreNormaliser, type ScoreNormaliser } from '@surefoot/reward';
+import { randomStream } from '@surefoot/tensor';
+import type { EvaluationSetting } from './evaluation';
+import { sampleAndScore } from './sampling';
+
+const chunkSize = 128;
+
+/**
+ * Fits the score normaliser on `referenceSamples` responses of the start policy to the training prompts.
+ *
+ * The prompts come in a shuffled order, in turn, so that each has the same number of samples give or take one; prompts,
+ * order and responses hang on the evaluation seed alone, so that runs of one experiment share them.
+ */
+export async function fitOnReferenceSamples({ start, context, ppo }: EvaluationSetting): Promise<ScoreNormaliser> {
+  const { referenceSamples, evaluationSeed } = ppo;
+  const order = randomStream(evaluationSeed, 'reference-prompts').shuffle([...start.prompts]);
+  const prompts = Array.from({ length: referenceSamples }, (_, i) => order[i % order.length]!);
+  const { scores } = await sampleAndScore(start.reference, prompts, {
+    start,
+    context,
+    ppo,
+    chunkSize,
+    random: (row) => randomStream(evaluationSeed, 'reference', row),
+    asked: { ensemble: true, judge: false },
+  });
+  const { members } = await scores;
+  return fitScoreNormaliser({ scores: members, promptKeys: prompts.map(({ key }) => key) });
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from '@jest/globals';
+import { resolveSettings, settingsDifferences, type ChosenSettings } from './run-settings';
+
+const defaults = { ensembleAddress: '127.0.0.1:50051', judgeAddress: '127.0.0.1:50052' };
+const chosen: ChosenSettings = {
+  policy: 'base',
+  prompts: 'prompts.jsonl',
+  evalPrompts: '',
+  gold: '',
+  seed: 1000,
+  ppo: {},
+  ensembleAddress: '',
+  judgeAddress: '',
+  keepRollouts: false,
+};
+
+describe('resolveSettings', () => {
+  test('fills in the addresses, the evaluation prompts and every hyper-parameter', () => {
+    const settings = resolveSettings(chosen, defaults);
+    expect(settings).toMatchObject({ ...defaults, evalPrompts: 'prompts.jsonl' });
+    expect(settings.ppo).toMatchObject({ mode: 'variance-weighted-kl', batchSize: 64, minibatchSize: 64 });
+  });
+
+  test('lists every problem at once', () => {
+    const wrong = {
+      ...chosen,
+      policy: '',
+      seed: 2 ** 53,
+      judgeAddress: 'nowhere',
+      ppo: { learningRate: Number.NaN, klTarget: -1 },
+    };
+    expect(() => resolveSettings(wrong, defaults)).toThrow(
+      /policy: .*seed must be .*judge_address: "nowhere" .*learningRate must be .*klTarget must be /,
+    );
+  });
+
+  test('takes a judge of "none" for no judge, but an ensemble is needed', () => {
+    expect(resolveSettings({ ...chosen, judgeAddress: 'none' }, defaults).judgeAddress).toBe('none');
+    expect(() => resolveSettings({ ...chosen, ensembleAddress: 'none' }, defaults)).toThrow(/ensemble_address/);
+  });
+});
+
+describe('settingsDifferences', () => {
+  const settings = resolveSettings(chosen, defaults);
+
+  test('names what differs, with both values', () => {
+    const other = resolveSettings({ ...chosen, seed: 1001, ppo: { beta: 0.1 } }, defaults);
+    expect(settingsDifferences(settings, other)).toEqual(['seed: 1000 → 1001', 'beta: 0.2 → 0.1']);
+  });
+
+  test('lets the scorers listen elsewhere, but not the judge come or go', () => {
+    expect(settingsDifferences(settings, { ...settings, ensembleAddress: 'a:1', judgeAddress: 'b:2' })).toEqual([]);
+    expect(settingsDifferences(settings, { ...settings, judgeAddress: 'none' })).toEqual(['judge: asked → none']);
+  });
+});

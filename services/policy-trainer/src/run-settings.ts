@@ -1,0 +1,81 @@
+import { DomainError } from '@surefoot/errors';
+import { resolvePpoConfig, type PpoConfig } from '@surefoot/ppo';
+
+/** Everything that decides the result of a run, every default filled in. */
+export interface RunSettings {
+  /** Model folder of the start policy, which is also the reference; this and the next three under the data directory. */
+  policy: string;
+  /** JSONL of prompts. */
+  prompts: string;
+  /** JSONL of evaluation prompts. */
+  evalPrompts: string;
+  /** The built-in task's oracle; empty = none. */
+  gold: string;
+  /** Seed of everything random in the run, 0..2^53 - 1. */
+  seed: number;
+  ppo: PpoConfig;
+  /** Addresses of the reward ensemble's replicas, separated by commas. */
+  ensembleAddress: string;
+  /** Addresses of the judge's replicas; `none` = no judge. */
+  judgeAddress: string;
+  /** Whether every rollout is written to rollouts.jsonl.gz. */
+  keepRollouts: boolean;
+}
+
+/** What a client chose; absent and empty fields take their defaults. */
+export type ChosenSettings = Omit<RunSettings, 'ppo'> & { ppo: Partial<PpoConfig> };
+
+/** Where a service's scorers are unless a run says otherwise. */
+export interface ScorerAddresses {
+  ensembleAddress: string;
+  judgeAddress: string;
+}
+
+/**
+ * Fills in the defaults and checks every field that can be checked without opening a file or asking a scorer.
+ *
+ * @throws DomainError invalid_argument listing every problem
+ */
+export function resolveSettings(chosen: ChosenSettings, defaults: ScorerAddresses): RunSettings {
+  const problems: string[] = [];
+  if (chosen.policy === '') problems.push('policy: a model folder is needed');
+  if (chosen.prompts === '') problems.push('prompts: a file of prompts is needed');
+  if (!Number.isSafeInteger(chosen.seed) || chosen.seed < 0)
+    problems.push(`seed must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`);
+  const ensembleAddress = chosen.ensembleAddress || defaults.ensembleAddress;
+  const judgeAddress = chosen.judgeAddress || defaults.judgeAddress;
+  problems.push(...addressProblems('ensemble_address', ensembleAddress));
+  if (judgeAddress !== 'none') problems.push(...addressProblems('judge_address', judgeAddress));
+  try {
+    const ppo = resolvePpoConfig(chosen.ppo);
+    if (problems.length === 0)
+      return { ...chosen, evalPrompts: chosen.evalPrompts || chosen.prompts, ensembleAddress, judgeAddress, ppo };
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    problems.push(error.message);
+  }
+  throw new DomainError('invalid_argument', problems.join('; '));
+}
+
+/**
+ * What a resumed run's settings change, each as `name: before → after`. Addresses are where scorers listen today, not
+ * what they are: their digests are compared when they answer.
+ */
+export function settingsDifferences(before: RunSettings, after: RunSettings): string[] {
+  const flat = ({ ppo, ensembleAddress: _e, judgeAddress, ...rest }: RunSettings): Record<string, unknown> => ({
+    ...rest,
+    judge: judgeAddress === 'none' ? 'none' : 'asked',
+    ...ppo,
+  });
+  const [old, fresh] = [flat(before), flat(after)];
+  return [...new Set([...Object.keys(old), ...Object.keys(fresh)])]
+    .filter((name) => old[name] !== fresh[name])
+    .map((name) => `${name}: ${String(old[name])} → ${String(fresh[name])}`);
+}
+
+function addressProblems(field: string, addresses: string): string[] {
+  return addresses
+    .split(',')
+    .filter((address) => !/^\S+:\d{1,5}$/.test(address.trim()))
+    .map((address) => `${field}: ${JSON.stringify(address.slice(0, 100))} is not host:port`);
+}

@@ -1,0 +1,108 @@
+import { DomainError } from '@surefoot/errors';
+import { digestFile, digestText, readJson } from '@surefoot/files';
+import {
+  assertVocabularyFits,
+  disposeModel,
+  encodePrompt,
+  loadModel,
+  loadTokenizer,
+  type LanguageModel,
+  type Tokenizer,
+} from '@surefoot/language-model';
+import { goldScore, parseGold, readPrompts, type Prompt } from '@surefoot/preference';
+import { currentBackend } from '@surefoot/tensor';
+import type { TrainingJob } from './training-job';
+
+/** A prompt as the policy reads it. */
+export interface EncodedPrompt {
+  prompt: Prompt;
+  /** Equal for equal prompts. */
+  key: string;
+  /** [P] cut from the left to leave room for the longest response. */
+  ids: Int32Array;
+}
+
+/** What a run starts from and never changes. */
+export interface Start {
+  /** The start policy, which is the reference. */
+  reference: LanguageModel;
+  tokenizer: Tokenizer;
+  prompts: EncodedPrompt[];
+  evalPrompts: EncodedPrompt[];
+  /** The oracle's value of a response; undefined without one. */
+  gold?: (prompt: Prompt, response: string, hasEos: boolean) => number;
+  /** What a checkpoint insists on: digests of models and data, and what computes. */
+  fingerprint: Fingerprint;
+}
+
+/** Everything outside the settings that decides a run's bits, by name. */
+export type Fingerprint = Record<
+  'policy' | 'tokenizer' | 'prompts' | 'evalPrompts' | 'gold' | 'ensemble' | 'judge' | 'backend',
+  string
+>;
+
+/**
+ * Loads the start policy, the prompts and the oracle.
+ *
+ * @throws DomainError not_found, invalid_argument naming file and reason; invalid_argument where the responses do not fit
+ *   into the policy's positions
+ *
+ * Tensors: the caller owns `reference`.
+ */
+export async function loadStart(job: TrainingJob): Promise<Start> {
+  const reference = await loadModel(job.paths.policy, { head: 'causal-lm' });
+  try {
+    return await completeStart(reference, job);
+  } catch (error) {
+    disposeModel(reference);
+    throw error;
+  }
+}
+
+async function completeStart(reference: LanguageModel, job: TrainingJob): Promise<Start> {
+  const { settings, paths, ensembleDigest, judgeDigest } = job;
+  const { maxNewTokens } = settings.ppo;
+  const tokenizer = await loadTokenizer(paths.policy);
+  assertVocabularyFits(tokenizer, reference.config);
+  const room = reference.config.maxPositions - maxNewTokens;
+  if (room < 1)
+    throw new DomainError(
+      'invalid_argument',
+      `max_new_tokens is ${maxNewTokens}, but the policy has ${reference.config.maxPositions} positions for prompt and response`,
+    );
+  const encodeFile = async (path: string) =>
+    (await readPrompts(path)).map(({ prompt }) => encode(tokenizer, prompt, room));
+  const { name, kernelBuild } = currentBackend();
+  return {
+    reference,
+    tokenizer,
+    prompts: await encodeFile(paths.prompts),
+    evalPrompts: await encodeFile(paths.evalPrompts),
+    ...(paths.gold && { gold: await loadGold(paths.gold) }),
+    fingerprint: {
+      policy: reference.digest ?? '',
+      tokenizer: tokenizer.digest,
+      prompts: await digestFile(paths.prompts),
+      evalPrompts: await digestFile(paths.evalPrompts),
+      gold: paths.gold ? await digestFile(paths.gold) : 'none',
+      ensemble: ensembleDigest,
+      judge: judgeDigest ?? 'none',
+      backend: `${name} ${kernelBuild}`,
+    },
+  };
+}
+
+function encode(tokenizer: Tokenizer, prompt: Prompt, room: number): EncodedPrompt {
+  const ids = encodePrompt(tokenizer, prompt);
+  const key = digestText(JSON.stringify(prompt)).slice(0, 16);
+  return { prompt, key, ids: ids.slice(Math.max(0, ids.length - room)) };
+}
+
+async function loadGold(path: string): Promise<Start['gold']> {
+  const task = parseGold(await readJson(path));
+  return (prompt, response, hasEos) => {
+    if (typeof prompt !== 'string')
+      throw new DomainError('invalid_argument', 'the oracle knows prompts that are text, not conversations');
+    return goldScore(task, prompt, response, hasEos);
+  };
+}
