@@ -13,7 +13,7 @@ const classicErrorBound = 0.2;
  *
  * @param kl mean plain sequence KL of this iteration's rollouts to the reference, nats
  *
- * Source of the classic rule: Ziegler et al. 2019, arXiv:1909.08593, section 2.2.
+ * Source of the classic rule: Ziegler et al. 2019, arXiv:1909.08593.
  */
 export function nextBeta(
   config: Pick<PpoConfig, 'klControl' | 'klTarget' | 'klHorizon' | 'batchSize' | 'betaMin' | 'betaMax'>,
