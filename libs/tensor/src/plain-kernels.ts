@@ -49,8 +49,9 @@ export const plainKernels: Kernels = {
 
   logProbability(logits, ids) {
     return tf.tidy(() => {
-      const chosen = tf.cast(tf.oneHot(tf.tensor1d(ids, 'int32'), logits.shape[1]), 'float32');
-      return tf.sum(tf.mul(tf.logSoftmax(logits), chosen), -1) as tf.Tensor1D;
+      const chosen = new Float32Array(logits.size);
+      ids.forEach((id, row) => (chosen[row * logits.shape[1] + id] = 1));
+      return tf.sum(tf.mul(tf.logSoftmax(logits), tf.tensor2d(chosen, logits.shape)), -1) as tf.Tensor1D;
     });
   },
 

@@ -85,7 +85,7 @@ export function openSimdHeap(backend: BackendWasm, wanted?: SimdBuild): SimdHeap
   const { build, compiled } = compile(wanted);
   const { exports } = new WebAssembly.Instance(compiled, { env: { memory }, host: { log: Math.log } });
   const module = exports as KernelModule;
-  module.useScratch(allocate(malloc, module.scratchBytes()));
+  module.useScratch(aligned(allocate(malloc, module.scratchBytes())));
   const heap = createHeap(backend, { build, module, memory, malloc, free });
   checkKnownProduct(heap);
   return heap;
@@ -128,7 +128,7 @@ function createHeap(
       block = { address: 0, size: 0 };
       block = { address: allocate(malloc, total), size: total };
     }
-    let next = block.address;
+    let next = aligned(block.address);
     return rounded.map((size) => (next += size) - size);
   }
 
@@ -143,10 +143,14 @@ function createHeap(
   };
 }
 
-/** Memory at a multiple of 16. */
+/** Memory as `free` wants it back, with room to begin at a multiple of 16. */
 function allocate(malloc: WasmInternals['_malloc'], bytes: number): number {
   const address = malloc(bytes + 15) >>> 0;
   if (address === 0) throw heapFull(`${bytes} bytes of working memory`);
+  return address;
+}
+
+function aligned(address: number): number {
   return (address + 15) & ~15;
 }
 

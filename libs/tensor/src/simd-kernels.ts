@@ -148,13 +148,13 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
       };
       return differentiable([logits], (save) => {
         const value = output<tf.Rank.R1>([rows]);
-        const logSums = output<tf.Rank.R1>([rows]);
-        module.logProbability(address(logits), place(), address(value), address(logSums), rows, size);
-        save([logits, logSums]);
+        const statistics = output<tf.Rank.R2>([rows, 2]);
+        module.logProbability(address(logits), place(), address(value), address(statistics), rows, size);
+        save([logits, statistics]);
         const gradient = (dy: tf.Tensor1D, saved: tf.Tensor[]) => {
-          const [logits, logSums] = saved as [tf.Tensor2D, tf.Tensor1D];
+          const [logits, statistics] = saved as [tf.Tensor2D, tf.Tensor2D];
           const dx = output<tf.Rank.R2>([rows, size]);
-          const inputs = [address(logits), place(), address(logSums), address(dy)];
+          const inputs = [address(logits), place(), address(statistics), address(dy)];
           module.logProbabilityGradient(...inputs, address(dx), rows, size);
           return [dx];
         };
@@ -166,9 +166,9 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
       const [rows, size] = logits.shape;
       return differentiable([logits], (save) => {
         const value = output<tf.Rank.R1>([rows]);
-        const logSums = output<tf.Rank.R1>([rows]);
-        module.entropy(address(logits), address(value), address(logSums), rows, size);
-        save([logits, value, logSums]);
+        const statistics = output<tf.Rank.R2>([rows, 2]);
+        module.entropy(address(logits), address(value), address(statistics), rows, size);
+        save([logits, value, statistics]);
         const gradient = (dy: tf.Tensor1D, saved: tf.Tensor[]) => {
           const dx = output<tf.Rank.R2>([rows, size]);
           module.entropyGradient(...saved.map(address), address(dy), address(dx), rows, size);
