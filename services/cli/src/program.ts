@@ -54,8 +54,18 @@ function addCommand(program: Command, spec: CommandSpec, context: Context): void
   });
 }
 
+const groups: Record<string, string> = {
+  task: 'the built-in task',
+  model: 'model folders',
+  reward: 'ensembles of reward models',
+  serve: 'one service in the foreground',
+  runs: 'runs of a trainer service',
+  experiment: 'many paired runs of several methods',
+};
+
 function group(parent: Command, name: string): Command {
-  return parent.commands.find((command) => command.name() === name) ?? parent.command(name);
+  const known = parent.commands.find((command) => command.name() === name);
+  return known ?? parent.command(name).description(groups[name] ?? '');
 }
 
 function descendants(command: Command): Command[] {

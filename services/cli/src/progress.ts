@@ -46,7 +46,11 @@ function lines(stream: NodeJS.WriteStream, { label, total, unit }: { label: stri
     const { rate, left } = speed(done, total, unit, start);
     stream.write([`${label}: ${done}/${total} ${unit}`, rate, left, detail].filter(Boolean).join(', ') + '\n');
   };
-  const timer = setInterval(write, lineEveryMs);
+  let written = false;
+  const timer = setInterval(() => {
+    written = true;
+    write();
+  }, lineEveryMs);
   timer.unref();
   return {
     advance(units: number, newDetail = '') {
@@ -55,7 +59,8 @@ function lines(stream: NodeJS.WriteStream, { label, total, unit }: { label: stri
     },
     finish() {
       clearInterval(timer);
-      write();
+      // A task that was over at once needs no line.
+      if (written) write();
     },
   };
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import type { PpoConfig } from '@surefoot/ppo';
@@ -66,7 +66,7 @@ const shared = {
   seed: seed.default(1000),
   keepRollouts: z.boolean().default(false),
   // What `experiment.yaml` adds for the reader; a resolved file may be used as a configuration again.
-  resolved: z.unknown().optional(),
+  resolved: z.looseObject({ members: z.record(z.string(), z.int().nullable()) }).optional(),
 };
 const block = z.strictObject({ name, ensemble: path.optional(), address: z.string().regex(hostPort).optional() });
 const experimentSchema = z.strictObject({
@@ -85,13 +85,15 @@ const runSchema = z.strictObject({
 /**
  * Reads an experiment. Paths count from the file's own folder, or else from the current one.
  *
+ * @param options.remote true where trainer services read the files: their paths then stay as written
  * @throws DomainError invalid_argument naming file, key and reason; not_found
  */
-export async function readExperiment(file: string): Promise<ExperimentConfig> {
+export async function readExperiment(file: string, options: ReadOptions = {}): Promise<ExperimentConfig> {
   const content = check(experimentSchema, await readYaml(file), file);
   const config = {
-    ...resolveShared(content, file),
-    blocks: content.blocks.map((each) => resolveBlock(each, file)),
+    name: content.name ?? 'experiment',
+    ...resolveShared(content, file, options),
+    blocks: content.blocks.map((each) => resolveBlock(each, file, options)),
     methods: content.methods.map((each) => resolveMethod(each, content, file)),
     runs: content.runs,
   };
@@ -106,12 +108,20 @@ export async function readExperiment(file: string): Promise<ExperimentConfig> {
   return config;
 }
 
+/** The plan of an experiment that has run, from its folder alone. */
+export async function readResolvedExperiment(file: string): Promise<{ config: ExperimentConfig; members: number[] }> {
+  const { resolved } = check(experimentSchema, await readYaml(file), file);
+  const config = await readExperiment(file, { remote: true });
+  return { config, members: config.blocks.map(({ name: blockName }) => resolved?.members[blockName] ?? 1) };
+}
+
 /** Reads a single run, the same way. */
-export async function readRunFile(file: string): Promise<RunFile> {
+export async function readRunFile(file: string, options: ReadOptions = {}): Promise<RunFile> {
   const content = check(runSchema, await readYaml(file), file);
   return {
-    ...resolveShared(content, file),
-    block: resolveBlock({ name: 'run', ensemble: content.ensemble }, file),
+    name: content.name ?? 'run',
+    ...resolveShared(content, file, options),
+    block: resolveBlock({ name: 'run', ensemble: content.ensemble }, file, options),
     method: resolveMethod(content.method, content, file),
     member: content.member,
   };
@@ -128,13 +138,21 @@ function check<Schema extends z.ZodType>(schema: Schema, content: unknown, file:
   throw new DomainError('invalid_argument', `${file}: ${problems.join('; ')}`);
 }
 
-function resolveShared(content: z.output<typeof runSchema> | z.output<typeof experimentSchema>, file: string) {
-  const locate = (key: string, value: string) => existing(value, `${file}: ${key}`, dirname(file));
+/** Whether paths are those of another machine. */
+interface ReadOptions {
+  remote?: boolean;
+}
+
+function resolveShared(
+  content: z.output<typeof runSchema> | z.output<typeof experimentSchema>,
+  file: string,
+  options: ReadOptions,
+) {
+  const locate = (key: string, value: string) => existing(value, `${file}: ${key}`, { file, ...options });
   const prompts = locate('prompts', content.prompts);
   return {
-    name: content.name ?? 'experiment',
     policy: locate('policy', content.policy),
-    judge: content.judge === undefined ? undefined : location(content.judge, `${file}: judge`, dirname(file)),
+    judge: content.judge === undefined ? undefined : location(content.judge, `${file}: judge`, { file, ...options }),
     gold: content.gold === undefined ? undefined : locate('gold', content.gold),
     prompts,
     evalPrompts: content.evalPrompts === undefined ? prompts : locate('evalPrompts', content.evalPrompts),
@@ -143,13 +161,13 @@ function resolveShared(content: z.output<typeof runSchema> | z.output<typeof exp
   };
 }
 
-function resolveBlock(content: z.output<typeof block>, file: string): Block {
+function resolveBlock(content: z.output<typeof block>, file: string, options: ReadOptions): Block {
   const { name: blockName, ensemble, address } = content;
   if (ensemble !== undefined && address !== undefined)
     throw new DomainError('invalid_argument', `${file}: block ${blockName} has both ensemble and address: keep one`);
   if (address !== undefined) return { name: blockName, ensemble: { address } };
   if (ensemble === undefined) return { name: blockName };
-  return { name: blockName, ensemble: location(ensemble, `${file}: ensemble of ${blockName}`, dirname(file)) };
+  return { name: blockName, ensemble: location(ensemble, `${file}: ensemble of ${blockName}`, { file, ...options }) };
 }
 
 function resolveMethod(
@@ -163,14 +181,16 @@ function resolveMethod(
   return { name: label, ppo: resolvePpoKeys({ ...all, ...own }, `${file}: method ${label}`) };
 }
 
-function location(value: string, where: string, folder: string): ScorerLocation {
-  const isAddress = hostPort.test(value) && !existsSync(resolve(folder, value));
-  return isAddress ? { address: value } : { folder: existing(value, where, folder) };
+function location(value: string, where: string, options: ReadOptions & { file: string }): ScorerLocation {
+  const isAddress = hostPort.test(value) && !existsSync(resolve(dirname(options.file), value));
+  return isAddress ? { address: value } : { folder: existing(value, where, options) };
 }
 
-function existing(value: string, where: string, folder: string): string {
-  const found = [resolve(folder, value), resolve(value)].find((candidate) => existsSync(candidate));
-  if (found) return found;
+function existing(value: string, where: string, { file, remote = false }: ReadOptions & { file: string }): string {
+  if (remote) return value;
+  const found = [resolve(dirname(file), value), resolve(value)].find((candidate) => existsSync(candidate));
+  // A trainer follows links before it looks whether a path lies under its data directory.
+  if (found) return realpathSync(found);
   throw new DomainError('not_found', `${where}: ${value} does not exist beside the file or in the current folder`);
 }
 

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DomainError } from '@surefoot/errors';
+import { Interrupted } from '../failure';
 
 /** The services that this package can start. */
 export type ServiceName = 'reward-ensemble' | 'judge' | 'policy-trainer';
@@ -53,7 +54,7 @@ export async function startService(
   });
   const stop = () => stopChild(child, ended);
   try {
-    const address = await untilListening(child, { name, log, ended, signal });
+    const address = await untilListening(child, { service, name, log, ended, signal });
     return { name, pid: child.pid as number, address, ended, stop };
   } catch (error) {
     await stop();
@@ -63,48 +64,43 @@ export async function startService(
 
 async function untilListening(
   child: ChildProcess,
-  { name, log, ended, signal }: { name: string; log: string; ended: Promise<string>; signal: AbortSignal },
+  settings: { service: ServiceName; name: string; log: string; ended: Promise<string>; signal: AbortSignal },
 ): Promise<string> {
+  const { service, name, log, ended, signal } = settings;
   const file = createWriteStream(log, { flags: 'a' });
   file.on('error', () => undefined); // a log that cannot be written stops no service
-  child.stderr?.pipe(file, { end: false });
   let lastProblem = '';
+  let timer: NodeJS.Timeout | undefined;
+  let interrupt = () => {};
   return new Promise<string>((settle, reject) => {
     const fail = (reason: string) =>
       reject(new DomainError('unavailable', `${name} did not start: ${lastProblem || reason}; its log is ${log}`));
-    const timer = setTimeout(() => fail(`not ready after ${startMs / 1000} s`), startMs);
-    const interrupt = () => fail('interrupted');
+    timer = setTimeout(() => fail(`not ready after ${startMs / 1000} s`), startMs);
+    interrupt = () => reject(new Interrupted());
     signal.addEventListener('abort', interrupt, { once: true });
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       file.write(`${line}\n`);
-      const entry = parseLogLine(line);
-      if (entry.level >= 50) lastProblem = entry.problem;
-      if (entry.msg === 'listening' && entry.address) settle(entry.address);
+      const { msg, address } = parseLogLine(line);
+      if (msg === 'listening' && address) settle(address);
     });
-    void ended.then((reason) => setImmediate(() => fail(reason)));
-    void ended.finally(() => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', interrupt);
+    // A service that cannot start says so in one line, after its own name.
+    createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
+      file.write(`${line}\n`);
+      lastProblem ||= line.slice(line.startsWith(`${service}: `) ? service.length + 2 : 0);
     });
+    // Its last line may arrive after its end.
+    void ended.then((reason) => setTimeout(() => fail(reason), 50));
+  }).finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', interrupt);
   });
 }
 
-function parseLogLine(line: string): { level: number; msg: string; address?: string; problem: string } {
+function parseLogLine(line: string): { msg?: string; address?: string } {
   try {
-    const {
-      level = 0,
-      msg = '',
-      address,
-      err,
-    } = JSON.parse(line) as {
-      level?: number;
-      msg?: string;
-      address?: string;
-      err?: { message?: string };
-    };
-    return { level, msg, address, problem: err?.message ?? msg };
+    return JSON.parse(line) as { msg?: string; address?: string };
   } catch {
-    return { level: 0, msg: '', problem: '' }; // not one of our log lines
+    return {}; // not one of our log lines
   }
 }
 

@@ -1,0 +1,45 @@
+import type { CommandSpec } from './command';
+import { doctor } from './commands/doctor';
+import { experimentIndex } from './commands/experiment-index';
+import { experimentRun } from './commands/experiment-run';
+import { generate } from './commands/generate';
+import { logprobs } from './commands/logprobs';
+import { modelCreate } from './commands/model-create';
+import { modelInspect } from './commands/model-inspect';
+import { modelPretrain } from './commands/model-pretrain';
+import { quickstart } from './commands/quickstart';
+import { report } from './commands/report';
+import { rewardCalibrate } from './commands/reward-calibrate';
+import { rewardDisagree } from './commands/reward-disagree';
+import { rewardTrain } from './commands/reward-train';
+import { runs } from './commands/runs';
+import { score } from './commands/score';
+import { serve } from './commands/serve';
+import { stop } from './commands/stop';
+import { taskWrite } from './commands/task-write';
+import { tokenize } from './commands/tokenize';
+import { train } from './commands/train';
+
+/** Every command, in the order of the help. */
+export const commands: CommandSpec[] = [
+  quickstart,
+  taskWrite,
+  modelInspect,
+  modelCreate,
+  modelPretrain,
+  tokenize,
+  logprobs,
+  generate,
+  rewardTrain,
+  rewardCalibrate,
+  rewardDisagree,
+  score,
+  ...serve,
+  train,
+  ...runs,
+  experimentRun,
+  experimentIndex,
+  report,
+  stop,
+  doctor,
+];

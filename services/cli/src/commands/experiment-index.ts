@@ -1,0 +1,36 @@
+import { DomainError } from '@surefoot/errors';
+import { defineCommand } from '../command';
+import { readExperiment } from '../experiment/config';
+import { runExperiment } from '../experiment/run-experiment';
+import { integer, option, text } from '../option';
+import { experimentOptions } from './experiment-run';
+
+export const experimentIndex = defineCommand({
+  name: 'experiment index',
+  summary: 'exactly one run of an experiment, as a pod of an Indexed Job does it',
+  example: 'experiment index --config experiment.yaml --out uneven --index 3',
+  ownConfig: true,
+  options: {
+    config: experimentOptions.config,
+    out: option('<dir>', 'experiment folder, shared by all runs', text),
+    index: option('<i>', '(block * runs + run) * methods + method', integer({ min: 0 })),
+    address: experimentOptions.address,
+    backend: experimentOptions.backend,
+  },
+  async run({ config: file, out, index, address: at, backend }, context) {
+    const trainers = at?.split(',');
+    const config = await readExperiment(file, { remote: trainers !== undefined });
+    const options = { out, workers: 1, trainers, resume: true, index, backend };
+    const { plan, lines } = await runExperiment(config, options, context);
+    const line = lines.find((each) => each.index === index);
+    const id = plan[index]!.id;
+    if (!line || line.status !== 'completed') {
+      const reason = (line?.error as { message?: string } | undefined)?.message;
+      throw new DomainError(
+        'failed_precondition',
+        `run ${id} ${line?.status ?? 'has not ended'}${reason ? `: ${reason}` : ''}`,
+      );
+    }
+    return { document: line, text: `run ${id} completed in ${(line.seconds ?? 0).toFixed(1)} s` };
+  },
+});

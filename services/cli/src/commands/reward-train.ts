@@ -1,0 +1,104 @@
+import { basename, resolve } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { readJson } from '@surefoot/files';
+import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
+import { readPairs, type InvalidRow } from '@surefoot/preference';
+import type { FitReport } from '@surefoot/reward';
+import { z } from 'zod';
+import { defineCommand, type Context } from '../command';
+import { compute } from '../compute/compute';
+import { UsageError } from '../failure';
+import { backend, flag, integer, number, option, seed, text, texts } from '../option';
+
+export const rewardTrain = defineCommand({
+  name: 'reward train',
+  summary: 'fits reward models that differ in nothing but their seed; one member makes a judge',
+  example:
+    'reward train --like task/member-config.json --tokenizer task/base --init task/member-init.json --pairs task/pairs.jsonl --members 10 --out ensemble',
+  options: {
+    base: option('<dir>', 'model folder that every member starts from', text.optional()),
+    like: option('<file>', 'config.json of members from scratch', text.optional()),
+    tokenizer: option('<dir>', 'with --like: folder of the tokenizer', text.optional()),
+    init: option('<file>', 'JSON of standard deviations of new weights', text.optional()),
+    pairs: option('<files...>', 'preference pairs, JSON lines, gz too', texts),
+    evalPairs: option('<files...>', 'pairs to report accuracy, log-loss and calibration on', texts.optional()),
+    skipInvalid: option('', 'pass over malformed pairs, and name them', flag),
+    members: option('<n>', 'number of reward models', integer({ max: 1000 }).default(10)),
+    kind: option('<kind>', 'full, heads or adapters', z.enum(['full', 'heads', 'adapters']).default('full')),
+    out: option('<dir>', 'ensemble folder; members that it holds are kept', text),
+    name: option('<name>', 'of the ensemble; default the folder’s', text.optional()),
+    epochs: option('<n>', 'passes over the pairs', integer().default(6)),
+    batchSize: option('<n>', 'pairs of a step', integer().default(32)),
+    learningRate: option('<x>', 'peak of AdamW', number({ above: 0 }).default(1e-3)),
+    warmupSteps: option('<n>', 'steps of linear rise', integer({ min: 0 }).default(10)),
+    finalFraction: option('<x>', 'last learning rate over the peak', number({ min: 0, max: 1 }).default(0.1)),
+    weightDecay: option('<x>', 'decoupled', number({ min: 0 }).default(0.01)),
+    centring: option('<x>', 'weight of (chosen + rejected)^2', number({ min: 0 }).default(0.01)),
+    bootstrap: option('', 'fit each member on a draw with replacement', flag),
+    seed: seed(0),
+    backend,
+  },
+  async run(options, context) {
+    const { base, like, tokenizer, init, kind, skipInvalid, backend: name, ...training } = options;
+    if (kind !== 'full')
+      throw new DomainError('failed_precondition', `--kind ${kind} is not available in this build yet: use full`);
+    if ((base === undefined) === (like === undefined) || (like === undefined) !== (tokenizer === undefined))
+      throw new UsageError('give either --base, or --like together with --tokenizer');
+    const pairs = await readWithNotes(training.pairs, skipInvalid, context);
+    const evalPairs = training.evalPairs && (await readWithNotes(training.evalPairs, skipInvalid, context));
+    const fit = {
+      ...training,
+      name: training.name ?? defaultName(training.out),
+      pairs,
+      evalPairs,
+      base,
+      config: like === undefined ? undefined : parseModelConfig(await readJson(like), like),
+      tokenizerFolder: tokenizer,
+      initialisation: init === undefined ? undefined : parseInitialisation(await readJson(init), init),
+    };
+    const report = await compute('fit', { label: `fit ${options.out}`, backend: name, options: fit }, context);
+    noteSkipped(report, context);
+    return { document: { folder: options.out, ...report }, text: summary(options.out, report) };
+  },
+});
+
+async function readWithNotes(files: string[], skipInvalid: boolean, { terminal }: Context) {
+  const { pairs, invalid } = await readPairs(files, { skipInvalid });
+  noteInvalid(invalid, terminal.note);
+  return pairs;
+}
+
+function noteInvalid(invalid: InvalidRow[], note: (line: string) => void): void {
+  for (const { file, line, reason } of invalid) note(`skipped ${file} line ${line}: ${reason}`);
+  if (invalid.length > 0) note(`${invalid.length} malformed rows skipped`);
+}
+
+function noteSkipped({ skipped }: FitReport, { terminal }: Context): void {
+  for (const [what, rows] of [
+    ['pairs', skipped.pairs],
+    ['held-out pairs', skipped.evalPairs],
+  ] as const)
+    if (rows.length > 0) terminal.note(`${rows.length} ${what} skipped; the first: ${rows[0]!.reason}`);
+}
+
+/** A folder's name as a model name: what the services accept. */
+function defaultName(out: string): string {
+  const name = basename(resolve(out))
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]/g, '-');
+  return /^[a-z0-9]/.test(name) ? name.slice(0, 63) : 'ensemble';
+}
+
+function summary(out: string, { members, heldOutMean, longerWins }: FitReport): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const lines = members.map(({ seed: memberSeed, training, heldOut }) => {
+    const fitted = `training accuracy ${percent(training.accuracy)}`;
+    if (!heldOut) return `seed ${memberSeed}: ${fitted}`;
+    const [low, high] = heldOut.accuracyCi95;
+    const held = `held-out accuracy ${percent(heldOut.accuracy)} [${percent(low)}, ${percent(high)}]`;
+    return `seed ${memberSeed}: ${held}, log-loss ${heldOut.logLoss.toFixed(3)}, ECE ${heldOut.ece.toFixed(3)}; ${fitted}`;
+  });
+  if (heldOutMean) lines.push(`mean of the members: held-out accuracy ${percent(heldOutMean.accuracy)}`);
+  if (longerWins) lines.push(`for comparison, the longer answer wins: ${percent(longerWins.accuracy)}`);
+  return [`${out}: ${members.length} members`, ...lines].join('\n');
+}

@@ -1,0 +1,52 @@
+import { loadTokenizer, type Tokenizer } from '@surefoot/language-model';
+import { z } from 'zod';
+import { defineCommand } from '../command';
+import { inFile, outFile, readLines, writeLines } from '../lines';
+import { modelFolder } from '../model-options';
+
+const id = z.union([z.string(), z.int()]).optional();
+const message = z.object({ role: z.string(), content: z.string() });
+const line = z.union(
+  [
+    z.object({
+      id,
+      text: z.string(),
+      addSpecialTokens: z.boolean().default(true),
+      allowSpecial: z.boolean().default(false),
+    }),
+    z.object({
+      id,
+      messages: z.array(message).min(1),
+      addGenerationPrompt: z.boolean().default(false),
+      allowSpecial: z.boolean().default(false),
+    }),
+  ],
+  'must hold "text", or "messages" as a list of {"role", "content"}',
+);
+
+export const tokenize = defineCommand({
+  name: 'tokenize',
+  summary: 'token ids of texts and conversations, a JSON line for each line read',
+  example: 'tokenize --model task/base --in texts.jsonl',
+  options: { model: modelFolder, in: inFile, out: outFile },
+  async run({ model, in: file, out }, { terminal }) {
+    const tokenizer = await loadTokenizer(model);
+    const rows = await readLines(file, line);
+    await writeLines(out, terminal, async (write) => {
+      for (const { value } of rows)
+        await write({ ...(value.id !== undefined && { id: value.id }), ...tokenized(tokenizer, value) });
+    });
+  },
+});
+
+function tokenized(tokenizer: Tokenizer, input: z.output<typeof line>): { ids: Int32Array; text: string } {
+  if ('messages' in input) {
+    const { messages, addGenerationPrompt, allowSpecial } = input;
+    return {
+      ids: tokenizer.encodeChat(messages, { addGenerationPrompt, allowSpecial }),
+      text: tokenizer.renderChat(messages, { addGenerationPrompt }),
+    };
+  }
+  const ids = tokenizer.encode(input.text, input);
+  return { ids, text: tokenizer.decode(ids) };
+}

@@ -1,0 +1,51 @@
+import { createComputeWorker, workerFile } from '@surefoot/service';
+import type { BackendName } from '@surefoot/tensor';
+import type { Context } from '../command';
+import { Interrupted } from '../failure';
+import type { Progress } from '../progress';
+import type { ComputeProcedures } from './thread';
+
+/** How far a computation has come. */
+export interface StepReport {
+  done: number;
+  total: number;
+  detail?: string;
+}
+
+type JobOptions<Name extends keyof ComputeProcedures> = Parameters<ComputeProcedures[Name]>[0]['options'];
+type JobResult<Name extends keyof ComputeProcedures> = Awaited<ReturnType<ComputeProcedures[Name]>>;
+
+/**
+ * Runs a long computation in a thread of its own, with progress.
+ *
+ * @param options.label of the progress
+ * @throws Interrupted after Ctrl-C; whatever the computation throws
+ */
+export async function compute<Name extends keyof ComputeProcedures>(
+  name: Name,
+  job: { label: string; backend: BackendName; options: JobOptions<Name> },
+  { terminal, signal }: Context,
+): Promise<JobResult<Name>> {
+  let progress: Progress | undefined;
+  let before = 0;
+  const report = ({ done, total, detail }: StepReport) => {
+    progress ??= terminal.progress(job.label, total, 'steps');
+    progress.advance(done - before, detail);
+    before = done;
+  };
+  const thread = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'thread'), { procedures: { report } });
+  let interrupt = () => {};
+  const interrupted = new Promise<never>((_, reject) => {
+    interrupt = () => reject(new Interrupted('interrupted: what is finished is kept, the same command goes on'));
+    signal.addEventListener('abort', interrupt);
+    if (signal.aborted) interrupt();
+  });
+  try {
+    const input = { backend: job.backend, options: job.options };
+    return (await Promise.race([thread.call(name, input as never), interrupted])) as JobResult<Name>;
+  } finally {
+    signal.removeEventListener('abort', interrupt);
+    progress?.finish();
+    await thread.close();
+  }
+}

@@ -1,0 +1,138 @@
+import { realpathSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { DomainError } from '@surefoot/errors';
+import { RunState } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import type { Context } from '../command';
+import { Interrupted } from '../failure';
+import type { LocalServices } from '../local/services';
+import type { IterationEvent } from '../trainer-client';
+import { remoteScorer } from '../scorer';
+import type { ExperimentConfig } from './config';
+import { writeDisagreementSample } from './disagreement-sample';
+import type { PlannedRun } from './plan';
+import { remoteRunJson } from './remote-run';
+import { commonFolder, runConfig } from './run-config';
+import { collectRuns, hasBegun, runsFolder, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
+import { startScorers, type RunningScorers } from './scorers';
+import { localWorker, remoteWorker, type Worker } from './trainers';
+
+/** Where an experiment runs. */
+export interface Execution {
+  out: string;
+  /** Trainer processes to start; ignored with `trainers`. */
+  workers: number;
+  /** Trainer services to use instead. */
+  trainers?: string[];
+  services: LocalServices;
+  context: Context;
+}
+
+/**
+ * Does the runs of a plan, several at a time, and keeps runs.jsonl up to date with those that have ended.
+ *
+ * @param plan every run of the experiment
+ * @param todo those to be done now, in the order in which they start
+ * @throws Interrupted after Ctrl-C; DomainError where a scorer dies or a request is refused: what has ended is kept
+ */
+export async function executeRuns(
+  config: ExperimentConfig,
+  plan: PlannedRun[],
+  todo: PlannedRun[],
+  execution: Execution,
+): Promise<void> {
+  const { out, trainers, services, context } = execution;
+  await mkdir(runsFolder(out), { recursive: true });
+  const blocks = [...new Set(todo.map(({ block }) => block))];
+  const scorers = await startScorers(services, config, blocks);
+  const workers = await startWorkers(config, todo.length, scorers, execution);
+  const iterations = todo.reduce((sum, { method }) => sum + method.ppo.iterations, 0);
+  const progress = context.terminal.progress('experiment', iterations, 'iterations');
+  const queue = [...todo];
+  let finished = 0;
+  const work = async (worker: Worker) => {
+    for (let planned = queue.shift(); planned; planned = queue.shift()) {
+      let seen = 0;
+      const onIteration = ({ iteration }: IterationEvent) => {
+        progress.advance(iteration - seen, `${finished}/${todo.length} runs`);
+        seen = iteration;
+      };
+      await doRun(worker, planned, { config, scorers, execution, onIteration });
+      finished += 1;
+      progress.advance(planned.method.ppo.iterations - seen, `${finished}/${todo.length} runs`);
+      await saveRuns();
+    }
+  };
+  // One at a time: a later write must not be overtaken by an earlier one.
+  let saving = Promise.resolve();
+  const saveRuns = () => (saving = saving.then(async () => writeRunsFile(out, await collectRuns(out, plan))));
+  try {
+    await Promise.race([Promise.all(workers.map(work)), scorers.failed]);
+    if (!trainers) await sampleDisagreement(out, todo[0]!, scorers);
+  } catch (error) {
+    throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}`) : error;
+  } finally {
+    queue.length = 0;
+    for (const worker of workers) worker.close();
+    progress.finish();
+    await saving.catch(() => undefined);
+  }
+}
+
+/** For the report: what the members say of the same responses. */
+async function sampleDisagreement(out: string, { id, block }: PlannedRun, scorers: RunningScorers): Promise<void> {
+  const scorer = await remoteScorer(scorers.addressesOf(block).ensemble.split(',')[0]!);
+  try {
+    await writeDisagreementSample(out, id, scorer);
+  } finally {
+    scorer.close();
+  }
+}
+
+async function doRun(
+  worker: Worker,
+  planned: PlannedRun,
+  options: {
+    config: ExperimentConfig;
+    scorers: RunningScorers;
+    execution: Execution;
+    onIteration: (event: IterationEvent) => void;
+  },
+): Promise<void> {
+  const { config, scorers, execution, onIteration } = options;
+  const { out, trainers, context } = execution;
+  const request = runConfig(planned, config, {
+    dataFolder: trainers ? undefined : commonFolder(config),
+    addresses: scorers.addressesOf(planned.block),
+    keepRollouts: config.keepRollouts,
+  });
+  const begun = hasBegun(out, planned);
+  try {
+    const run = await worker.run({ id: planned.id, config: request, begun, signal: context.signal, onIteration });
+    if (trainers) await writeRunJson(out, planned.id, remoteRunJson(run));
+    if (run.state === RunState.RUN_STATE_FAILED)
+      context.terminal.note(`run ${planned.id} failed: ${run.error?.message ?? 'no reason given'}`);
+  } catch (error) {
+    if (!(error instanceof DomainError) || error.kind !== 'unavailable' || context.signal.aborted) throw error;
+    context.terminal.note(`run ${planned.id} failed: ${error.message}`);
+    await writeFailedRun(out, planned, error.message);
+  }
+}
+
+function startWorkers(
+  config: ExperimentConfig,
+  runs: number,
+  scorers: RunningScorers,
+  { out, workers, trainers, services }: Execution,
+): Promise<Worker[]> {
+  if (trainers) return Promise.resolve(trainers.map(remoteWorker));
+  const { ensemble, judge } = scorers.addressesOf(config.blocks[0]!);
+  const env = {
+    SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),
+    SUREFOOT_DATA_DIR: commonFolder(config),
+    SUREFOOT_ENSEMBLE_ADDRESS: ensemble,
+    SUREFOOT_JUDGE_ADDRESS: judge || 'none',
+  };
+  return Promise.all(
+    Array.from({ length: Math.min(workers, runs) }, (_, i) => localWorker(services, `trainer-${i + 1}`, env)),
+  );
+}

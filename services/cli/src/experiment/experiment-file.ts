@@ -1,0 +1,109 @@
+import { existsSync, realpathSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { isAbsolute, join, relative, sep } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { DomainError } from '@surefoot/errors';
+import { digestFile, digestText, writeFileAtomically } from '@surefoot/files';
+import { stringify } from 'yaml';
+import { readYaml } from '../options-file';
+import { version } from '../version';
+import type { ExperimentConfig, ScorerLocation } from './config';
+import { ppoKeys } from './ppo-keys';
+import type { ScorerDescription } from './scorer-description';
+
+/** What decides the results of an experiment besides its configuration. */
+export interface Surroundings {
+  /** In the order of the blocks. */
+  ensembles: ScorerDescription[];
+  judge?: ScorerDescription;
+  /** Name and kernel build, or `remote` where trainer services compute. */
+  backend: string;
+}
+
+/** Where the resolved experiment stands in its folder. */
+export const experimentPath = (out: string) => join(out, 'experiment.yaml');
+
+/**
+ * Writes `experiment.yaml`: the configuration with every default, versions, seeds, backend and digests. It can be used as
+ * a configuration again.
+ *
+ * @param resume true to go on with an experiment that the folder holds already
+ * @throws DomainError already_exists without `resume`; failed_precondition naming what differs from the experiment there
+ */
+export async function writeExperimentFile(
+  out: string,
+  config: ExperimentConfig,
+  surroundings: Surroundings,
+  { resume }: { resume: boolean },
+): Promise<void> {
+  const path = experimentPath(out);
+  const content = await resolvedExperiment(out, config, surroundings);
+  if (!existsSync(path)) return writeFileAtomically(path, stringify(content));
+  if (!resume)
+    throw new DomainError('already_exists', `${out} holds an experiment already: add --resume or choose another --out`);
+  const before = (await readYaml(path)) as Record<string, unknown>;
+  const differing = Object.keys(content).filter(
+    (key) => !isDeepStrictEqual(comparable(content[key]), comparable(before[key])),
+  );
+  if (differing.length > 0)
+    throw new DomainError(
+      'failed_precondition',
+      `${path} was made with other values of ${differing.join(', ')}: choose another --out, or the same configuration`,
+    );
+}
+
+async function resolvedExperiment(out: string, config: ExperimentConfig, surroundings: Surroundings) {
+  const { name, policy, blocks, judge, gold, prompts, evalPrompts, methods, runs, seed, keepRollouts } = config;
+  const from = (path: string) => (isAbsolute(path) ? relative(realpathSync(out), path) || '.' : path);
+  const place = (location: ScorerLocation) => ('address' in location ? location.address : from(location.folder));
+  const content: Record<string, unknown> = {
+    name,
+    policy: from(policy),
+    blocks: blocks.map((block) => ({ name: block.name, ...(block.ensemble && { ensemble: place(block.ensemble) }) })),
+    ...(judge && { judge: place(judge) }),
+    ...(gold && { gold: from(gold) }),
+    prompts: from(prompts),
+    evalPrompts: from(evalPrompts),
+    methods: methods.map((method) => ({ name: method.name, ...ppoKeys(method.ppo) })),
+    runs,
+    seed,
+    keepRollouts,
+    resolved: {
+      surefoot: version,
+      node: process.versions.node,
+      backend: surroundings.backend,
+      members: Object.fromEntries(blocks.map((block, i) => [block.name, surroundings.ensembles[i]?.members ?? null])),
+      digests: {
+        policy: await digestOf(policy),
+        ensembles: Object.fromEntries(
+          blocks.map((block, i) => [block.name, surroundings.ensembles[i]?.digest ?? null]),
+        ),
+        ...(surroundings.judge && { judge: surroundings.judge.digest }),
+        prompts: await digestOf(prompts),
+        evalPrompts: await digestOf(evalPrompts),
+        ...(gold && { gold: await digestOf(gold) }),
+      },
+    },
+  };
+  return content;
+}
+
+/** sha256 over the names and contents of a folder's files, or of one file; null where a service holds it. */
+export async function digestOf(path: string): Promise<string | null> {
+  if (!existsSync(path)) return null;
+  const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => undefined);
+  if (!entries) return digestFile(path);
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  const digests: string[] = [];
+  for (const file of files) digests.push(`${relative(path, file).split(sep).join('/')} ${await digestFile(file)}`);
+  return digestText(digests.join('\n'));
+}
+
+// Another release or Node may continue an experiment; results are still those of the backend and files noted.
+function comparable(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('digests' in value)) return value;
+  return { ...value, surefoot: undefined, node: undefined };
+}

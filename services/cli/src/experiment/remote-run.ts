@@ -1,0 +1,31 @@
+import type { PolicyValue, Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import { stateName } from '../trainer-client';
+
+/** run.json of a run whose trainer keeps its own elsewhere: the same fields, from what it answers. */
+export function remoteRunJson(run: Run): object {
+  const { config, result, error } = run;
+  const measure = result?.initial?.gold === undefined ? 'judge' : 'gold';
+  const trajectories = {
+    gold: result?.goldTrajectory ?? [],
+    judge: result?.judgeTrajectory ?? [],
+    kl: result?.klTrajectory ?? [],
+  };
+  return {
+    id: run.id,
+    mode: config?.mode,
+    reward: config?.reward,
+    member: config?.member,
+    seed: Number(config?.seed ?? 0),
+    status: stateName(run.state),
+    iterations: run.iteration,
+    ...(result && { initial: policyValue(result.initial), final: policyValue(result.final) }),
+    ...(result?.peak !== undefined && { peak: { [measure]: result.peak, iteration: result.peakIteration } }),
+    trajectory: Object.fromEntries(Object.entries(trajectories).filter(([, values]) => values.length > 0)),
+    seconds: run.seconds,
+    ...(error && { error: { code: error.code, message: error.message } }),
+  };
+}
+
+function policyValue(value: PolicyValue | undefined): object {
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([, part]) => part !== undefined));
+}

@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { readJsonLines, readText, writeFileAtomically } from '@surefoot/files';
+import { renderReport } from '@surefoot/report';
+import { parseRunRecord, riskReport, verdictTexts, type RiskReport, type RunRecord } from '@surefoot/risk';
+import { toJson } from '../terminal';
+import { readResolvedExperiment } from './config';
+import { readDisagreement } from './disagreement-sample';
+import { experimentPath } from './experiment-file';
+import { planRuns } from './plan';
+import { collectRuns, writeRunsFile } from './runs-file';
+import { readRunSamples } from './run-samples';
+
+/** A report that has been written. */
+export interface WrittenReport {
+  report: RiskReport;
+  /** Path of the page. */
+  html: string;
+  /** What the comparisons show, in words. */
+  verdict: string;
+}
+
+/**
+ * Writes report.json and report.html from the files of one experiment, or of several together.
+ *
+ * @param folders experiment folders; the first names the report
+ * @param page path of the HTML file, default `report.html` in the first folder; report.json stands beside it
+ * @throws DomainError not_found where a folder holds no runs; invalid_argument where no run has ended or a line is malformed
+ */
+export async function writeReport(folders: string[], page?: string): Promise<WrittenReport> {
+  const [first] = folders as [string];
+  const html = page ?? join(first, 'report.html');
+  const own = await Promise.all(folders.map(readRuns));
+  const runs = own.length === 1 ? own[0]! : together(folders, own);
+  const report = riskReport(runs);
+  const configuration = experimentPath(first);
+  const markup = await renderReport({
+    title: basename(resolve(first)),
+    report,
+    runs,
+    disagreement: await readDisagreement(first),
+    samples: await readRunSamples(first, own[0]!, report.measure),
+    config: existsSync(configuration) ? await readText(configuration) : undefined,
+  });
+  await writeFileAtomically(join(dirname(html), 'report.json'), `${toJson(report, 2)}\n`);
+  await writeFileAtomically(html, markup);
+  return { report, html, verdict: verdictOf(report) };
+}
+
+/** The runs of a folder: from the folders of its runs where it has an experiment, else from runs.jsonl alone. */
+async function readRuns(folder: string): Promise<RunRecord[]> {
+  const path = join(folder, 'runs.jsonl');
+  if (existsSync(experimentPath(folder)) && existsSync(join(folder, 'runs'))) {
+    const { config, members } = await readResolvedExperiment(experimentPath(folder));
+    const lines = await collectRuns(folder, planRuns(config, members));
+    if (lines.length > 0) await writeRunsFile(folder, lines);
+    return lines;
+  }
+  if (!existsSync(path))
+    throw new DomainError(
+      'not_found',
+      `${folder} is no experiment folder: it has neither runs.jsonl nor experiment.yaml`,
+    );
+  const runs: RunRecord[] = [];
+  for await (const { line, value, problem } of readJsonLines(path)) {
+    if (problem) throw new DomainError('invalid_argument', `${path} line ${line}: ${problem}`);
+    runs.push(parseRunRecord(value, `${path} line ${line}`));
+  }
+  return runs;
+}
+
+/** Runs of several experiments: blocks are told apart by their folder, indices count on. */
+function together(folders: string[], own: RunRecord[][]): RunRecord[] {
+  let offset = 0;
+  return own.flatMap((runs, i) => {
+    const start = offset;
+    offset += Math.max(-1, ...runs.map(({ index }) => index)) + 1;
+    const name = basename(resolve(folders[i]!));
+    return runs.map((run) => ({ ...run, index: start + run.index, block: `${name}/${run.block}` }));
+  });
+}
+
+function verdictOf(report: RiskReport): string {
+  const verdicts = report.comparisons.map(({ a, b, verdict }) => `verdict, ${b} against ${a}: ${verdict}`);
+  const texts = verdictTexts(report).map(({ headline, evidence }) => `${headline} ${evidence}`);
+  const sentences = texts.map((words, i) => [verdicts[i], words].filter(Boolean).join('\n'));
+  return [...sentences, ...report.warnings.map((warning) => `warning: ${warning}`)].join('\n');
+}

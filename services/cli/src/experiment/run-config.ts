@@ -1,0 +1,60 @@
+import { dirname, relative, sep } from 'node:path';
+import type { PpoConfig } from '@surefoot/ppo';
+import type { PpoConfig as WirePpoConfig, RunConfig } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import type { ExperimentConfig } from './config';
+import type { PlannedRun } from './plan';
+
+/** The files of an experiment as a trainer is told them. */
+export type ExperimentFiles = Pick<ExperimentConfig, 'policy' | 'prompts' | 'evalPrompts' | 'gold'>;
+
+/** Where the scorers of a run listen; empty = the trainer's own setting. */
+export interface ScorerAddresses {
+  ensemble: string;
+  /** `none` = no judge. */
+  judge: string;
+}
+
+/**
+ * The request that makes a trainer do a planned run.
+ *
+ * @param options.dataFolder root of the trainer's paths; without it they stay as they are
+ */
+export function runConfig(
+  planned: Pick<PlannedRun, 'method' | 'member' | 'seed'>,
+  files: ExperimentFiles,
+  options: { dataFolder?: string; addresses: ScorerAddresses; keepRollouts: boolean },
+): RunConfig {
+  const { dataFolder } = options;
+  const under = (path: string) =>
+    dataFolder === undefined ? path : relative(dataFolder, path).split(sep).join('/') || '.';
+  const { mode, reward, member: _, ...ppo } = planned.method.ppo;
+  return {
+    policy: under(files.policy),
+    prompts: under(files.prompts),
+    evalPrompts: under(files.evalPrompts),
+    gold: files.gold === undefined ? '' : under(files.gold),
+    mode,
+    reward,
+    member: planned.member,
+    seed: BigInt(planned.seed),
+    ppo: wirePpo(ppo),
+    ensembleAddress: options.addresses.ensemble,
+    judgeAddress: options.addresses.judge,
+    keepRollouts: options.keepRollouts,
+  };
+}
+
+/** The deepest folder that holds all of an experiment's files. */
+export function commonFolder({ policy, prompts, evalPrompts, gold }: ExperimentFiles): string {
+  const folders = [policy, ...[prompts, evalPrompts, gold].filter((path) => path !== undefined).map(dirname)];
+  return folders.reduce((common, folder) => {
+    while (folder !== common && !folder.startsWith(common.endsWith(sep) ? common : common + sep))
+      common = dirname(common);
+    return common;
+  });
+}
+
+function wirePpo(ppo: Omit<PpoConfig, 'mode' | 'reward' | 'member'>): WirePpoConfig {
+  const { evaluationSeed, missingEosPenalty, ...rest } = ppo;
+  return { ...rest, evaluationSeed: BigInt(evaluationSeed), missingEosPenalty: missingEosPenalty ?? undefined };
+}

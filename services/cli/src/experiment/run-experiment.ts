@@ -1,0 +1,90 @@
+import { mkdir } from 'node:fs/promises';
+import { DomainError } from '@surefoot/errors';
+import { openBackend, type BackendName } from '@surefoot/tensor';
+import type { Context } from '../command';
+import { withLocalServices } from '../local/services';
+import type { ExperimentConfig, Block } from './config';
+import { executeRuns } from './execute';
+import { writeExperimentFile } from './experiment-file';
+import { planRuns, runOfIndex, type PlannedRun } from './plan';
+import { collectRuns, writeRunsFile, type RunLine } from './runs-file';
+import { describeEnsemble, describeJudge } from './scorer-description';
+
+/** How to run an experiment. */
+export interface ExperimentOptions {
+  out: string;
+  /** Trainer processes at once. */
+  workers: number;
+  /** Trainer services to use instead of own processes. */
+  trainers?: string[];
+  /** True to go on with what the folder holds. */
+  resume: boolean;
+  /** Only the run of this index. */
+  index?: number;
+  backend: BackendName;
+}
+
+/** What an experiment came to. */
+export interface ExperimentOutcome {
+  plan: PlannedRun[];
+  /** The runs that have ended, in index order. */
+  lines: RunLine[];
+}
+
+/**
+ * Runs an experiment, or one run of it, or what is left of it.
+ *
+ * @throws DomainError where the configuration does not fit what is in `out`, or nothing can run; failed runs are recorded
+ */
+export async function runExperiment(
+  config: ExperimentConfig,
+  options: ExperimentOptions,
+  context: Context,
+): Promise<ExperimentOutcome> {
+  const { out, workers, trainers, resume, index, backend } = options;
+  refuseMissingAddresses(config, trainers !== undefined);
+  const ensembles = await Promise.all(config.blocks.map(describeBlock));
+  const plan = planRuns(
+    config,
+    ensembles.map(({ members }) => members),
+  );
+  const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
+  const judge = config.judge && (await describeJudge(config.judge));
+  await mkdir(out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new DomainError('failed_precondition', `cannot write ${out}: ${error.message}`, { cause: error });
+  });
+  const surroundings = { ensembles, judge, backend: trainers ? 'remote' : await describeBackend(backend) };
+  await writeExperimentFile(out, config, surroundings, { resume: resume || index !== undefined });
+  const completed = new Set(
+    (await collectRuns(out, plan)).filter(({ status }) => status === 'completed').map((line) => line.index),
+  );
+  const todo = wanted.filter((planned) => !completed.has(planned.index));
+  if (todo.length > 0)
+    await withLocalServices(out, { backend, context }, (services) =>
+      executeRuns(config, plan, todo, { out, workers, trainers, services, context }),
+    );
+  const lines = await collectRuns(out, plan);
+  await writeRunsFile(out, lines);
+  return { plan, lines };
+}
+
+async function describeBlock({ ensemble }: Block) {
+  // A trainer service with its own ensemble says nothing of it before a run: its member 0 is used.
+  return ensemble ? describeEnsemble(ensemble) : { members: 1, digest: null };
+}
+
+async function describeBackend(name: BackendName): Promise<string> {
+  const backend = await openBackend(name);
+  return `${backend.name} (${backend.kernelBuild})`;
+}
+
+function refuseMissingAddresses({ blocks, judge }: ExperimentConfig, remote: boolean): void {
+  const folder = [...blocks.map(({ ensemble }) => ensemble), judge].find((each) => each && 'folder' in each);
+  if (remote && folder)
+    throw new DomainError(
+      'invalid_argument',
+      'trainer services cannot use model folders of this machine: give ensembles and judge as HOST:PORT',
+    );
+  if (!remote && blocks.some(({ ensemble }) => !ensemble))
+    throw new DomainError('invalid_argument', 'every block needs an ensemble: a folder or HOST:PORT');
+}

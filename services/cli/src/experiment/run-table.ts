@@ -1,0 +1,24 @@
+import type { RiskReport } from '@surefoot/risk';
+
+/** The methods of a report side by side, for a terminal. */
+export function runTable({ measure, methods }: RiskReport): string {
+  const header = ['method', 'runs', 'failed', `mean ${measure} gain`, 'sd', 'worst', 'worse than start', 'KL'];
+  const rows = Object.entries(methods).map(([name, { n, failed, gain, worse, kl }]) => [
+    name,
+    String(n),
+    String(failed),
+    rounded(gain.mean),
+    rounded(gain.sd),
+    rounded(gain.min),
+    `${worse.count}/${worse.n}`,
+    rounded(kl.mean),
+  ]);
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
+  const line = (cells: string[]) =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ');
+  return [header, ...rows].map(line).join('\n');
+}
+
+function rounded(value: number | null): string {
+  return value === null ? '–' : value.toFixed(3);
+}

@@ -1,0 +1,84 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { readJson, writeFileAtomically } from '@surefoot/files';
+import { parseRunRecord, type RunRecord } from '@surefoot/risk';
+import { toJson } from '../terminal';
+import type { PlannedRun } from './plan';
+
+/** A line of runs.jsonl, and why the run failed where it did. */
+export type RunLine = RunRecord & { error?: unknown };
+
+/** The folder that holds the runs. */
+export const runsFolder = (out: string) => join(out, 'runs');
+
+/** The file that a run's trainer writes when the run has ended. */
+export const runJsonPath = (out: string, id: string) => join(runsFolder(out), id, 'run.json');
+
+/** True where a trainer has begun this run. */
+export const hasBegun = (out: string, { id }: { id: string }) => existsSync(join(runsFolder(out), id));
+
+/** The lines of the runs that have ended, in index order: what the plan knows of each, and what its run.json says. */
+export async function collectRuns(out: string, plan: PlannedRun[]): Promise<RunLine[]> {
+  const lines = await Promise.all(plan.map((planned) => readRun(out, planned)));
+  return lines.filter((line) => line !== undefined);
+}
+
+/** Writes runs.jsonl. The same runs give the same bytes, but for the seconds. */
+export async function writeRunsFile(out: string, lines: RunLine[]): Promise<void> {
+  await writeFileAtomically(join(out, 'runs.jsonl'), lines.map((line) => `${toJson(line)}\n`).join(''));
+}
+
+/** Notes a run that its trainer could not finish, so that it is counted. */
+export async function writeFailedRun(out: string, planned: PlannedRun, reason: string): Promise<void> {
+  await writeRunJson(out, planned.id, {
+    id: planned.id,
+    status: 'failed',
+    iterations: 0,
+    trajectory: {},
+    seconds: 0,
+    error: { code: 'UNAVAILABLE', message: reason },
+  });
+}
+
+/** Writes run.json for a run whose trainer has its runs directory elsewhere, or none any more. */
+export async function writeRunJson(out: string, id: string, content: object): Promise<void> {
+  const path = runJsonPath(out, id);
+  await mkdir(join(path, '..'), { recursive: true });
+  await writeFileAtomically(path, `${toJson(content, 2)}\n`);
+}
+
+async function readRun(out: string, planned: PlannedRun): Promise<RunLine | undefined> {
+  const path = runJsonPath(out, planned.id);
+  const content = (await readJson(path).catch((error: unknown) => {
+    if (error instanceof DomainError && error.kind === 'not_found') return undefined;
+    throw error;
+  })) as Record<string, unknown> | undefined;
+  return content && runLine(planned, content, path);
+}
+
+/** The line of one run; the order of its fields is that of the documentation. */
+function runLine(planned: PlannedRun, content: Record<string, unknown>, path: string): RunLine {
+  const { method, block, run, index, member, seed } = planned;
+  const { status, iterations, initial, final, peak, dropFromPeak, trajectory, seconds, error } = content;
+  const line = {
+    method: method.name,
+    block: block.name,
+    run,
+    index,
+    ...(method.ppo.reward === 'member' && { member }),
+    seed,
+    status,
+    iterations,
+    initial,
+    final,
+    peak,
+    dropFromPeak,
+    trajectory,
+    seconds,
+    error,
+  };
+  parseRunRecord(line, path);
+  return line as RunLine;
+}

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { readJson } from '@surefoot/files';
+import { JudgeClient } from '@surefoot/proto/surefoot/judge/v1/judge';
+import { RewardEnsembleClient } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
+import { callUnary, createClient } from '@surefoot/service';
+import { z } from 'zod';
+import type { ScorerLocation } from './config';
+import { digestOf } from './experiment-file';
+
+/** What an experiment needs to know of a scorer before it starts. */
+export interface ScorerDescription {
+  /** K; 1 for a judge. */
+  members: number;
+  digest: string | null;
+}
+
+const ensembleFile = z.looseObject({ members: z.array(z.unknown()).min(1) });
+const call = { deadlineMs: 20_000, idempotent: true };
+
+/** Describes an ensemble, from its folder or by asking the service. @throws DomainError not_found, unavailable, invalid_argument */
+export async function describeEnsemble(location: ScorerLocation): Promise<ScorerDescription> {
+  if ('folder' in location)
+    return { members: await countMembers(location.folder), digest: await digestOf(location.folder) };
+  const client = createClient(RewardEnsembleClient, firstAddress(location.address));
+  try {
+    const { model, members } = await callUnary(client, 'getEnsemble', {}, call);
+    return { members: members.length, digest: model?.digest ?? null };
+  } finally {
+    client.close();
+  }
+}
+
+/** Describes a judge, the same way. */
+export async function describeJudge(location: ScorerLocation): Promise<ScorerDescription> {
+  if ('folder' in location) return { members: 1, digest: await digestOf(location.folder) };
+  const client = createClient(JudgeClient, firstAddress(location.address));
+  try {
+    const { model } = await callUnary(client, 'getJudge', {}, call);
+    return { members: 1, digest: model?.digest ?? null };
+  } finally {
+    client.close();
+  }
+}
+
+async function countMembers(folder: string): Promise<number> {
+  const path = join(folder, 'ensemble.json');
+  // A plain reward-model folder is an ensemble of one.
+  if (!existsSync(path)) return 1;
+  const { success, data } = ensembleFile.safeParse(await readJson(path));
+  if (success) return data.members.length;
+  throw new DomainError('invalid_argument', `${path} lists no members: it is no ensemble`);
+}
+
+function firstAddress(addresses: string): string {
+  return addresses.split(',')[0] ?? addresses;
+}

@@ -1,0 +1,41 @@
+import { DomainError } from '@surefoot/errors';
+import type { LocalServices } from '../local/services';
+import type { Block, ExperimentConfig, ScorerLocation } from './config';
+import type { ScorerAddresses } from './run-config';
+
+/** The scorers of an experiment, running. */
+export interface RunningScorers {
+  addressesOf(block: Block): ScorerAddresses;
+  /** Rejects when one of those that were started here ends: its log says why. */
+  failed: Promise<never>;
+}
+
+/** Starts a service for every model folder that the blocks and the judge name; addresses are used as they are. */
+export async function startScorers(
+  services: LocalServices,
+  { judge }: Pick<ExperimentConfig, 'judge'>,
+  blocks: Block[],
+): Promise<RunningScorers> {
+  const ends: Promise<never>[] = [];
+  const start = async (service: 'reward-ensemble' | 'judge', name: string, location: ScorerLocation) => {
+    if ('address' in location) return location.address;
+    const child = await services.start(service, name, { SUREFOOT_MODEL: location.folder });
+    ends.push(
+      child.ended.then((reason) => {
+        throw new DomainError('unavailable', `${name} ${reason}: see its log; go on with --resume`);
+      }),
+    );
+    return child.address;
+  };
+  const [judgeAddress, ...ensembleAddresses] = await Promise.all([
+    judge ? start('judge', 'judge', judge) : '',
+    ...blocks.map(({ name, ensemble }) => (ensemble ? start('reward-ensemble', `ensemble-${name}`, ensemble) : '')),
+  ]);
+  const failed = Promise.race(ends);
+  failed.catch(() => undefined);
+  for (const end of ends) end.catch(() => undefined);
+  return {
+    addressesOf: (block) => ({ ensemble: ensembleAddresses[blocks.indexOf(block)] ?? '', judge: judgeAddress ?? '' }),
+    failed,
+  };
+}

@@ -1,0 +1,91 @@
+import { realpathSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { DomainError } from '@surefoot/errors';
+import type { Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import type { BackendName } from '@surefoot/tensor';
+import type { Context } from '../command';
+import { withLocalServices } from '../local/services';
+import type { RunFile } from './config';
+import { commonFolder, runConfig } from './run-config';
+import { hasBegun, runsFolder } from './runs-file';
+import { startScorers } from './scorers';
+import { localWorker, remoteWorker, type Worker } from './trainers';
+
+/** How to do a single run. */
+export interface SingleRunOptions {
+  id: string;
+  resume: boolean;
+  backend: BackendName;
+}
+
+/** Does a run in processes of its own, under `out/runs`. @throws as `executeRuns` */
+export async function runLocally(
+  file: RunFile,
+  out: string,
+  { id, resume, backend }: SingleRunOptions,
+  context: Context,
+): Promise<Run> {
+  const { block, judge } = file;
+  if (!block.ensemble) throw new DomainError('invalid_argument', 'the run needs an ensemble: a folder or HOST:PORT');
+  await mkdir(out, { recursive: true });
+  if (hasBegun(out, { id }) && !resume)
+    throw new DomainError('already_exists', `${out} holds this run already: add --resume or choose another --out`);
+  return withLocalServices(out, { backend, context }, async (services) => {
+    const scorers = await startScorers(services, { judge }, [block]);
+    await mkdir(runsFolder(out), { recursive: true });
+    const addresses = scorers.addressesOf(block);
+    const worker = await localWorker(services, 'trainer', {
+      SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),
+      SUREFOOT_DATA_DIR: commonFolder(file),
+      SUREFOOT_ENSEMBLE_ADDRESS: addresses.ensemble,
+      SUREFOOT_JUDGE_ADDRESS: addresses.judge || 'none',
+    });
+    const options = { dataFolder: commonFolder(file), addresses, keepRollouts: file.keepRollouts };
+    const config = runConfig(file, file, options);
+    const task = { id, config, begun: hasBegun(out, { id }), iterations: file.method.ppo.iterations };
+    return Promise.race([watched(worker, task, context), scorers.failed]);
+  });
+}
+
+/** Does a run on a trainer service. */
+export async function runRemotely(
+  file: RunFile,
+  address: string,
+  { id, resume }: SingleRunOptions,
+  context: Context,
+): Promise<Run> {
+  const { block, judge } = file;
+  const local = [block.ensemble, judge].find((location) => location && 'folder' in location);
+  if (local)
+    throw new DomainError('invalid_argument', 'a trainer service needs ensemble and judge as HOST:PORT, or neither');
+  const at = (location: typeof judge) => (location && 'address' in location ? location.address : '');
+  const config = runConfig(file, file, {
+    addresses: { ensemble: at(block.ensemble), judge: at(judge) },
+    keepRollouts: file.keepRollouts,
+  });
+  const worker = remoteWorker(address);
+  return watched(worker, { id, config, begun: resume, iterations: file.method.ppo.iterations }, context);
+}
+
+async function watched(
+  worker: Worker,
+  { iterations, ...task }: { id: string; config: ReturnType<typeof runConfig>; begun: boolean; iterations: number },
+  { terminal, signal }: Context,
+): Promise<Run> {
+  const progress = terminal.progress(task.id, iterations, 'iterations');
+  let seen = 0;
+  try {
+    return await worker.run({
+      ...task,
+      signal,
+      onIteration({ iteration, metrics }) {
+        const kl = metrics['objective/kl'];
+        progress.advance(iteration - seen, kl === undefined ? '' : `KL ${kl.toFixed(2)}`);
+        seen = iteration;
+      },
+    });
+  } finally {
+    progress.finish();
+    worker.close();
+  }
+}

@@ -1,0 +1,103 @@
+import { DomainError } from '@surefoot/errors';
+import { readJsonLines, writeFileAtomically } from '@surefoot/files';
+import { z } from 'zod';
+import type { Context } from './command';
+import { Interrupted, throwIfInterrupted } from './failure';
+import { option, text } from './option';
+import { toJson, type Terminal } from './terminal';
+
+/** `--in`, for commands that read lines. */
+export const inFile = option('<file>', 'JSON lines to read, gz too; - for stdin', text);
+/** `--out`, for commands that write lines. */
+export const outFile = option('<file>', 'JSON lines to write; - for stdout', text.default('-'));
+
+/** One input line that has the right form. */
+export interface InputLine<Value> {
+  line: number;
+  value: Value;
+}
+
+/**
+ * All lines of a JSON-lines file, checked.
+ *
+ * @throws DomainError invalid_argument with file, line and reason, or where there is no line
+ */
+export async function readLines<Schema extends z.ZodType>(
+  file: string,
+  schema: Schema,
+): Promise<InputLine<z.output<Schema>>[]> {
+  const rows: InputLine<z.output<Schema>>[] = [];
+  for await (const { line, value, problem } of readJsonLines(file)) {
+    const where = `${file === '-' ? 'stdin' : file} line ${line}`;
+    if (problem) throw new DomainError('invalid_argument', `${where}: ${problem}`);
+    const { success, data, error } = schema.safeParse(value);
+    if (!success) throw new DomainError('invalid_argument', `${where}: ${firstProblem(error)}`);
+    rows.push({ line, value: data });
+  }
+  if (rows.length === 0) throw new DomainError('invalid_argument', `${file}: there is no line to read`);
+  return rows;
+}
+
+/**
+ * Runs `body`, which hands over finished lines. On stdout they appear at once; a file is written whole at the end, and
+ * after Ctrl-C with what was finished.
+ */
+export async function writeLines(
+  out: string,
+  terminal: Terminal,
+  body: (write: (value: unknown) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  if (out === '-') return body((value) => terminal.print(`${toJson(value)}\n`));
+  const lines: string[] = [];
+  const save = () => writeFileAtomically(out, lines.map((line) => `${line}\n`).join(''));
+  try {
+    await body(async (value) => void lines.push(toJson(value)));
+  } catch (error) {
+    if (error instanceof Interrupted) await save();
+    throw error;
+  }
+  await save();
+}
+
+/**
+ * Works through rows a batch at a time, with progress, and looks for Ctrl-C between batches.
+ *
+ * @param options.unit what the rows are called in the progress
+ */
+export async function inBatches<Row>(
+  rows: Row[],
+  { terminal, signal }: Pick<Context, 'terminal' | 'signal'>,
+  options: { label: string; unit: string; size: number },
+  work: (batch: Row[]) => Promise<void>,
+): Promise<void> {
+  const progress = terminal.progress(options.label, rows.length, options.unit);
+  try {
+    for (let start = 0; start < rows.length; start += options.size) {
+      // Signals arrive only when the event loop turns, and computing does not let it.
+      await new Promise((resolve) => setImmediate(resolve));
+      throwIfInterrupted(signal);
+      const batch = rows.slice(start, start + options.size);
+      await work(batch);
+      progress.advance(batch.length);
+    }
+  } finally {
+    progress.finish();
+  }
+}
+
+/** Runs `body`; an error of the domain that it throws names the place. */
+export function atLine<Result>(where: string, body: () => Result): Result {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof DomainError) throw new DomainError(error.kind, `${where}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function firstProblem(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (!issue) return 'wrong form';
+  const key = issue.path.join('.');
+  return `${key ? `${key}: ` : ''}${issue.message.replace(/^Invalid input: /, '')}`;
+}
