@@ -1,0 +1,67 @@
+import { status as Status } from '@grpc/grpc-js';
+import { describe, expect, test } from '@jest/globals';
+import {
+  PpoConfig as WirePpoConfig,
+  Run as WireRun,
+  RunConfig,
+  RunState,
+} from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import { ppoDefaults } from '@surefoot/ppo';
+import { fromRunConfig, toWireRun } from './convert';
+import type { Run } from './run';
+import { resolveSettings } from './run-settings';
+import { createSettings } from './testing';
+
+const settings = createSettings(
+  { member: 2, mode: 'uwo', weightClampMax: Infinity, missingEosPenalty: -2, evaluationSeed: 2 ** 40 },
+  { seed: 2 ** 53 - 1, gold: 'gold.json', keepRollouts: true },
+);
+const run: Run = { id: 'a', state: 'running', settings, iteration: 4, seconds: 2.5 };
+const overTheWire = (value: Run) => WireRun.decode(WireRun.encode(toWireRun(value)).finish());
+
+describe('the settings of a run', () => {
+  test('go over the wire and come back the same', () => {
+    const config = overTheWire(run).config;
+    expect(resolveSettings(fromRunConfig(config), { ensembleAddress: '', judgeAddress: '' })).toEqual(settings);
+  });
+
+  test('take every default where a client sets nothing but what it must', () => {
+    const config = RunConfig.fromPartial({ policy: 'base', prompts: 'p.jsonl' });
+    const addresses = { ensembleAddress: 'a:1', judgeAddress: 'b:2' };
+    expect(resolveSettings(fromRunConfig(config), addresses).ppo).toEqual(ppoDefaults);
+  });
+
+  test('know every hyper-parameter of the contract: none is lost, none is unknown', () => {
+    const names = Object.keys(WirePpoConfig.fromPartial({}));
+    expect(names.sort()).toEqual(
+      Object.keys(ppoDefaults)
+        .filter((name) => !['mode', 'reward', 'member'].includes(name))
+        .sort(),
+    );
+  });
+
+  test('refuse a request without any, and a seed that a JSON number cannot hold', () => {
+    expect(() => fromRunConfig(undefined)).toThrow('config is missing');
+    const config = RunConfig.fromPartial({ policy: 'base', prompts: 'p.jsonl', seed: 2n ** 64n - 1n });
+    const addresses = { ensembleAddress: 'a:1', judgeAddress: 'b:2' };
+    expect(() => resolveSettings(fromRunConfig(config), addresses)).toThrow('seed must be');
+  });
+});
+
+describe('a run', () => {
+  test('shows its error, its result and its trajectories', () => {
+    const value = { gold: 0.5, standardError: 0.01, kl: 2 };
+    const trajectory = { gold: [0, 1, 2, 3, 4, 5, 4], judge: [], kl: [1] };
+    const wire = overTheWire({ ...run, state: 'completed', result: { initial: value, final: value }, trajectory });
+    expect(wire.state).toBe(RunState.RUN_STATE_COMPLETED);
+    // The best five iterations in a row are the last five: 2 + 3 + 4 + 5 + 4 = 18.
+    expect(wire.result).toMatchObject({ initial: value, peak: 18 / 5, peakIteration: 7, klTrajectory: [1] });
+    expect(wire.result!.initial!.judge).toBeUndefined();
+    const failed = overTheWire({
+      ...run,
+      state: 'failed',
+      error: { code: Status.INTERNAL, message: 'x'.repeat(5000) },
+    });
+    expect(failed.error).toEqual({ code: 13, message: 'x'.repeat(1024) });
+  });
+});
