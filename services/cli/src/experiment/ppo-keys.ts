@@ -30,8 +30,13 @@ export function resolvePpoKeys(keys: PpoKeys, where: string): PpoConfig {
 
 /** The same configuration as a file writes it: every value, and no number that JSON lacks. */
 export function ppoKeys(config: PpoConfig): PpoKeys {
-  const { member: _, weightClampMin, weightClampMax, ...fields } = config;
-  return { ...fields, weightClamp: [weightClampMin, weightClampMax === Infinity ? 'none' : weightClampMax] };
+  const { weightClampMin, weightClampMax, ...rest } = config;
+  const keys: PpoKeys = {
+    ...rest,
+    weightClamp: [weightClampMin, weightClampMax === Infinity ? 'none' : weightClampMax],
+  };
+  for (const key of runOwned) delete keys[key];
+  return keys;
 }
 
 function clampBounds(value: unknown, where: string): { weightClampMin: unknown; weightClampMax: unknown } {

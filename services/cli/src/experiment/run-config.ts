@@ -27,14 +27,14 @@ export function runConfig(
   const { dataFolder } = options;
   const under = (path: string) =>
     dataFolder === undefined ? path : relative(dataFolder, path).split(sep).join('/') || '.';
-  const { mode, reward, member: _, ...ppo } = planned.method.ppo;
+  const { ppo } = planned.method;
   return {
     policy: under(files.policy),
     prompts: under(files.prompts),
     evalPrompts: under(files.evalPrompts),
     gold: files.gold === undefined ? '' : under(files.gold),
-    mode,
-    reward,
+    mode: ppo.mode,
+    reward: ppo.reward,
     member: planned.member,
     seed: BigInt(planned.seed),
     ppo: wirePpo(ppo),
@@ -54,7 +54,7 @@ export function commonFolder({ policy, prompts, evalPrompts, gold }: ExperimentF
   });
 }
 
-function wirePpo(ppo: Omit<PpoConfig, 'mode' | 'reward' | 'member'>): WirePpoConfig {
-  const { evaluationSeed, missingEosPenalty, ...rest } = ppo;
+// Mode, reward and member are fields of the run; the encoder passes over them here.
+function wirePpo({ evaluationSeed, missingEosPenalty, ...rest }: PpoConfig): WirePpoConfig {
   return { ...rest, evaluationSeed: BigInt(evaluationSeed), missingEosPenalty: missingEosPenalty ?? undefined };
 }
