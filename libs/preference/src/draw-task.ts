@@ -23,6 +23,11 @@ export function taskPrompt(task: BuiltinTask, item: string): string {
     .join(' ');
 }
 
+/** Every prompt of the task, in the order of its items, without bos. */
+export function taskPrompts(task: BuiltinTask): string[] {
+  return taskItems(task).map(({ item }) => taskPrompt(task, item));
+}
+
 /**
  * One sentence of the language on an item: every slot drawn independently by the task's probabilities.
  *

@@ -1,6 +1,6 @@
 export { bradleyTerryLoss, preferenceProbability } from './bradley-terry';
 export { builtinGold, builtinTask, parseGold, taskItems, type BuiltinTask } from './builtin-task';
-export { drawPreference, drawSentence, taskPrompt, type TaskResponse } from './draw-task';
+export { drawPreference, drawSentence, taskPrompt, taskPrompts, type TaskResponse } from './draw-task';
 export { goldScore } from './gold-score';
 export {
   expectedCalibrationError,

@@ -1,1 +1,11 @@
-export {};
+export { calibrateEnsemble } from './calibrate';
+export { disagreement, type Disagreement, type TextDisagreement } from './disagreement';
+export { encodeSequence } from './encode-pairs';
+export { disposeEnsemble, loadEnsemble, type RewardEnsemble } from './ensemble';
+export { ensembleStatistics, type Calibration, type EnsembleStatistics } from './ensemble-statistics';
+export { fitEnsemble, type FitReport, type MemberReport } from './fit-ensemble';
+export { type FitOptions, type FitProgress } from './fit-settings';
+export { fitScoreNormaliser, normaliseScores, type NormalisedScores, type ScoreNormaliser } from './score-normaliser';
+export { scoreSequences } from './score-sequences';
+export { writeBuiltinTask, type BuiltinTaskOptions } from './write-builtin-task';
+export { builtinConditions, type BuiltinConditions } from './builtin-conditions';

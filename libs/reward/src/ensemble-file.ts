@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { readJson, writeFileAtomically } from '@surefoot/files';
+import type { Calibration } from './ensemble-statistics';
+
+/** One member as `ensemble.json` lists it. */
+export interface MemberEntry extends Calibration {
+  /** Of its initialisation and data order. */
+  seed: number;
+  /** Its model folder, relative to the ensemble's. */
+  path: string;
+  /** Of its weights. */
+  sha256: string;
+}
+
+/** The content of `ensemble.json`. */
+export interface EnsembleFile {
+  format: 1;
+  name: string;
+  /** `full`: every member is a model of its own. */
+  kind: 'full';
+  /** The model folder that the members were fitted from; null where they were fitted from scratch. */
+  base: string | null;
+  members: MemberEntry[];
+}
+
+const fileName = 'ensemble.json';
+
+/** @throws DomainError invalid_argument naming the field that is wrong; not_found */
+export async function readEnsembleFile(folder: string): Promise<EnsembleFile> {
+  const path = join(folder, fileName);
+  const json = (await readJson(path)) as Partial<EnsembleFile> | null;
+  const refuse = (what: string) => {
+    throw new DomainError('invalid_argument', `${path}: ${what}`);
+  };
+  if (json?.format !== 1) refuse(`format must be 1`);
+  if (json?.kind !== 'full') refuse(`kind must be "full"; others are not available in this build yet`);
+  if (typeof json?.name !== 'string' || json.name === '') refuse('name must be text');
+  if (!Array.isArray(json?.members) || json.members.length === 0)
+    refuse('members must be a list with at least one entry');
+  const file = json as EnsembleFile;
+  file.members.forEach((member, k) => {
+    const problem = memberProblem(member);
+    if (problem) refuse(`members[${k}].${problem}`);
+  });
+  return file;
+}
+
+/** Writes `ensemble.json`, so that readers see the old one or the new one. */
+export function writeEnsembleFile(folder: string, file: EnsembleFile): Promise<void> {
+  return writeFileAtomically(join(folder, fileName), `${JSON.stringify(file, null, 2)}\n`);
+}
+
+function memberProblem(member: Partial<MemberEntry> | null): string | undefined {
+  if (!Number.isSafeInteger(member?.seed)) return 'seed must be a whole number';
+  // A folder is moved and served as a whole, so its members lie inside it.
+  if (typeof member?.path !== 'string' || !/^[\w-][\w.-]*$/.test(member.path)) return 'path must be a folder name';
+  if (typeof member.sha256 !== 'string') return 'sha256 must be text';
+  if (!Number.isFinite(member.mean)) return 'mean must be a number';
+  if (!Number.isFinite(member.scale) || (member.scale as number) <= 0) return 'scale must be a positive number';
+  return undefined;
+}

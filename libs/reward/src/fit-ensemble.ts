@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { publishFolder } from '@surefoot/files';
+import { disposeModel, saveModel } from '@surefoot/language-model';
+import {
+  heldOutReport,
+  longerWins,
+  type Accuracy,
+  type HeldOutReport,
+  type PreferencePair,
+} from '@surefoot/preference';
+import { currentBackend } from '@surefoot/tensor';
+import { encodePairs, type EncodedPair, type EncodedPairs } from './encode-pairs';
+import { writeEnsembleFile, type MemberEntry } from './ensemble-file';
+import { evaluateMember, meanScores, type MemberEvaluation, type PairScores } from './evaluate-member';
+import { fitRecord, openFitFolder, resolveTraining, type FitOptions } from './fit-settings';
+import { openStartingPoint, type StartingPoint } from './starting-point';
+import { trainMember, type MemberTraining } from './train-member';
+
+/** One member after fitting. */
+export interface MemberReport extends MemberEntry {
+  /** On the pairs it was fitted to. */
+  training: HeldOutReport;
+  /** On `evalPairs`; null without any. */
+  heldOut: HeldOutReport | null;
+}
+
+/** What a fit came to. */
+export interface FitReport {
+  members: MemberReport[];
+  /** Of the mean of the members' raw scores, on `evalPairs`. */
+  heldOutMean: HeldOutReport | null;
+  /** Of the rule "the longer answer wins", on the same. */
+  longerWins: Accuracy | null;
+  /** Pairs passed over because they cannot be encoded: a response is too long, a word unknown. */
+  skipped: { pairs: EncodedPairs['skipped']; evalPairs: EncodedPairs['skipped'] };
+}
+
+/**
+ * Fits K reward models that differ in nothing but their seed, and publishes them as an ensemble folder.
+ *
+ * Each member appears whole or not at all; called again with the same options, a fit that was stopped goes on with the members
+ * that are missing and ends with the same bytes. `ensemble.json` comes last; its means and scales are over the texts of the pairs.
+ *
+ * @throws DomainError invalid_argument listing what is wrong with the options, or where no pair can be used; already_exists,
+ *   failed_precondition about `out`; diverged
+ */
+export async function fitEnsemble(options: FitOptions): Promise<FitReport> {
+  const training = resolveTraining(options);
+  const start = await openStartingPoint(options);
+  try {
+    const { out, name, base = null, evalPairs = [] } = options;
+    const fitted = encodable(start, options.pairs, 'pairs');
+    const held = encodable(start, evalPairs, 'held-out pairs');
+    const places = Array.from({ length: options.members }, (_, k) => ({
+      path: `member-${k}`,
+      seed: 1000 * options.seed + k,
+    }));
+    await openFitFolder(out, fitRecord(options, training, sourcesOf(start)));
+    const evaluations: MemberEvaluation[] = [];
+    for (const [k, place] of places.entries()) {
+      if (!existsSync(join(out, place.path)))
+        await fitMember(options, training, start, fitted.encoded, { k, ...place });
+      evaluations.push(await evaluateMember(out, place, fitted.encoded, held.encoded));
+    }
+    const members = evaluations.map(({ entry }) => entry);
+    // One that is there already may have been calibrated since.
+    if (!existsSync(join(out, 'ensemble.json')))
+      await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members });
+    return fitReport(evaluations, evalPairs, { pairs: fitted.skipped, evalPairs: held.skipped });
+  } finally {
+    start.dispose();
+  }
+}
+
+async function fitMember(
+  { out, members, onProgress }: FitOptions,
+  training: MemberTraining,
+  start: StartingPoint,
+  pairs: EncodedPair[],
+  { k, path, seed }: { k: number; path: string; seed: number },
+): Promise<void> {
+  const model = start.create(seed);
+  try {
+    await trainMember(model, pairs, training, seed, (step, steps, loss) =>
+      onProgress?.({ member: k, members, step, steps, loss }),
+    );
+    await publishFolder(join(out, path), (folder) =>
+      saveModel(model, folder, { tokenizerFolder: start.tokenizerFolder }),
+    );
+  } catch (error) {
+    if (error instanceof DomainError && error.kind === 'diverged')
+      throw new DomainError('diverged', `reward member ${k}: ${error.message}`, { cause: error });
+    throw error;
+  } finally {
+    disposeModel(model);
+  }
+}
+
+function encodable({ tokenizer, maxTokens }: StartingPoint, pairs: PreferencePair[], what: string): EncodedPairs {
+  const result = encodePairs(tokenizer, pairs, maxTokens);
+  const [first] = result.skipped;
+  if (first && result.encoded.length === 0)
+    throw new DomainError(
+      'invalid_argument',
+      `none of ${pairs.length} ${what} can be used; the first: ${first.reason}`,
+    );
+  return result;
+}
+
+function sourcesOf({ tokenizer, baseDigest }: StartingPoint): Record<string, unknown> {
+  const { name, kernelBuild } = currentBackend();
+  return { backend: name, kernelBuild, tokenizer: tokenizer.digest, base: baseDigest };
+}
+
+function fitReport(
+  evaluations: MemberEvaluation[],
+  evalPairs: PreferencePair[],
+  skipped: FitReport['skipped'],
+): FitReport {
+  const skippedEval = new Set(skipped.evalPairs.map(({ index }) => index));
+  const used = evalPairs.filter((_, i) => !skippedEval.has(i));
+  const reportOf = ({ chosen, rejected }: PairScores) => (used.length > 0 ? heldOutReport(chosen, rejected) : null);
+  return {
+    members: evaluations.map(({ entry, training, heldOutScores }) => ({
+      ...entry,
+      training,
+      heldOut: reportOf(heldOutScores),
+    })),
+    heldOutMean: reportOf(meanScores(evaluations.map(({ heldOutScores }) => heldOutScores))),
+    longerWins: used.length > 0 ? longerWins(used) : null,
+    skipped,
+  };
+}

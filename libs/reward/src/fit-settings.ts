@@ -1,0 +1,134 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { DomainError } from '@surefoot/errors';
+import { digestText, readJson, writeFileAtomically } from '@surefoot/files';
+import type { PreferencePair } from '@surefoot/preference';
+import type { StartingPointOptions } from './starting-point';
+import type { MemberTraining } from './train-member';
+
+/** What members are fitted to, from what, and how. */
+export interface FitOptions extends Partial<MemberTraining>, StartingPointOptions {
+  pairs: PreferencePair[];
+  /** K, 1..1000. */
+  members: number;
+  /** Member k has seed `1000 * seed + k`, so that ensembles of different seeds share none. */
+  seed: number;
+  /** Folder of the ensemble; one that holds a part of the same fit is finished. */
+  out: string;
+  name: string;
+  /** Pairs that the members are not fitted to, for the report. */
+  evalPairs?: PreferencePair[];
+  onProgress?: (progress: FitProgress) => void;
+}
+
+/** Called after each step of each member. */
+export interface FitProgress {
+  /** Counted from 0. */
+  member: number;
+  members: number;
+  step: number;
+  steps: number;
+  /** Mean over the pairs of the step, nats. */
+  loss: number;
+}
+
+const trainingDefaults: MemberTraining = {
+  epochs: 6,
+  batchSize: 32,
+  learningRate: 1e-3,
+  warmupSteps: 10,
+  finalFraction: 0.1,
+  weightDecay: 0.01,
+  centring: 0.01,
+  maxGradNorm: 0,
+  bootstrap: false,
+  tokenBudget: 8192,
+};
+
+/**
+ * Fills and checks the hyper-parameters of a fit.
+ *
+ * @throws DomainError invalid_argument listing all that are out of range
+ */
+export function resolveTraining(options: FitOptions): MemberTraining {
+  const training = Object.fromEntries(
+    Object.entries(trainingDefaults).map(([name, value]) => [name, options[name as keyof MemberTraining] ?? value]),
+  ) as unknown as MemberTraining;
+  const problems: string[] = [];
+  const check = (
+    name: keyof MemberTraining | 'members' | 'seed',
+    value: number,
+    low: number,
+    high: number,
+    whole: boolean,
+  ) => {
+    if (!(value >= low && value <= high) || (whole && !Number.isSafeInteger(value)))
+      problems.push(`${name} is ${value}; it must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}`);
+  };
+  check('members', options.members, 1, 1000, true);
+  check('seed', options.seed, 0, 2 ** 40, true);
+  check('epochs', training.epochs, 1, 1e6, true);
+  check('batchSize', training.batchSize, 1, 1e6, true);
+  check('learningRate', training.learningRate, 1e-12, 10, false);
+  check('warmupSteps', training.warmupSteps, 0, 1e9, true);
+  check('finalFraction', training.finalFraction, 0, 1, false);
+  check('weightDecay', training.weightDecay, 0, 10, false);
+  check('centring', training.centring, 0, 100, false);
+  check('maxGradNorm', training.maxGradNorm, 0, 1e9, false);
+  check('tokenBudget', training.tokenBudget, 1, 2 ** 24, true);
+  if (problems.length > 0) throw new DomainError('invalid_argument', problems.join('; '));
+  return training;
+}
+
+/**
+ * Everything that decides the bytes of the members, so that a fit is finished only by the settings that began it.
+ *
+ * @param sources digests of what the members start from, and the backend
+ */
+export function fitRecord(
+  options: FitOptions,
+  training: MemberTraining,
+  sources: Record<string, unknown>,
+): Record<string, unknown> {
+  const record = {
+    format: 1,
+    name: options.name,
+    members: options.members,
+    seed: options.seed,
+    ...sources,
+    pairs: digestText(JSON.stringify(options.pairs)),
+    config: options.config ?? null,
+    initialisation: options.initialisation ?? null,
+    training,
+  };
+  // As it will be read back: without fields that are undefined.
+  return JSON.parse(JSON.stringify(record)) as Record<string, unknown>;
+}
+
+/**
+ * Makes `out` the folder of a fit: a new one, or one that the same settings began.
+ *
+ * @throws DomainError already_exists where it holds something else; failed_precondition where other settings began the fit
+ */
+export async function openFitFolder(out: string, record: Record<string, unknown>): Promise<void> {
+  const path = join(out, 'fit.json');
+  if (existsSync(path)) {
+    const begun = (await readJson(path)) as Record<string, unknown>;
+    const different = Object.keys(record).filter((field) => !isDeepStrictEqual(record[field], begun[field]));
+    if (different.length > 0)
+      throw new DomainError(
+        'failed_precondition',
+        `${out} holds a fit with other settings (${different.join(', ')}): choose another folder or remove it`,
+      );
+    // What a killed process was writing; only whole members are kept.
+    const unfinished = (await readdir(out)).filter((name) => /^\.member-\d+\..*\.part$/.test(name));
+    for (const name of unfinished) await rm(join(out, name), { recursive: true, force: true });
+    return;
+  }
+  if (existsSync(out) && (await readdir(out)).length > 0)
+    throw new DomainError('already_exists', `${out} exists and is not empty: choose another folder or remove it`);
+  await mkdir(out, { recursive: true });
+  await writeFileAtomically(path, `${JSON.stringify(record, null, 2)}\n`);
+}

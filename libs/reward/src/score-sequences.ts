@@ -1,0 +1,41 @@
+import { DomainError } from '@surefoot/errors';
+import { packSequences, rewardScores } from '@surefoot/language-model';
+import type { RewardEnsemble } from './ensemble';
+import { lengthBuckets } from './length-buckets';
+
+/**
+ * Raw scores of token sequences by every member, read at each sequence's last token.
+ *
+ * Sequences of similar length go through the members together; on wasm a sequence gets the same bits alone and in any company.
+ *
+ * @param sequences [N] prompt and response together, 1..maxTokens ids each
+ * @param options.tokenBudget padded tokens of one forward pass, default 8192: bounds memory
+ * @returns [N][K] in the order of `sequences`; neither centred nor scaled, and not checked for being finite
+ * @throws DomainError invalid_argument naming the sequence that is empty, too long, or holds an unknown token
+ */
+export async function scoreSequences(
+  { members, maxTokens }: Pick<RewardEnsemble, 'members' | 'maxTokens'>,
+  sequences: Int32Array[],
+  { tokenBudget = 8192 }: { tokenBudget?: number } = {},
+): Promise<Float32Array[]> {
+  const wrong = sequences.findIndex(({ length }) => length === 0 || length > maxTokens);
+  if (wrong >= 0)
+    throw new DomainError(
+      'invalid_argument',
+      `sequence ${wrong} has ${sequences[wrong]?.length} tokens; the reward models take 1 to ${maxTokens}`,
+    );
+  const scores = sequences.map(() => new Float32Array(members.length));
+  const lengths = sequences.map(({ length }) => length);
+  for (const bucket of lengthBuckets(lengths, tokenBudget)) {
+    const batch = packSequences(bucket.map((i) => sequences[i] as Int32Array));
+    for (const [k, member] of members.entries()) {
+      const scored = rewardScores(member, batch);
+      const values = await scored.data();
+      scored.dispose();
+      bucket.forEach((sequence, row) => {
+        (scores[sequence] as Float32Array)[k] = values[row] as number;
+      });
+    }
+  }
+  return scores;
+}
