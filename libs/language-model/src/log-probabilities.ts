@@ -1,29 +1,33 @@
+import { DomainError } from '@surefoot/errors';
 import { entropy, logProbability } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { hiddenStates, logits } from './decoder';
+import type { ModelConfig } from './config';
 import type { LanguageModel } from './model';
 import { packSequences, responseRows } from './token-batch';
 
-/** Logits that one micro-batch may hold by default, 64 MiB of float32. */
-const defaultLogits = 2 ** 24;
+/** Numbers that the logits and the activations of a block may hold in one micro-batch by default, 64 MiB of float32. */
+const defaultNumbers = 2 ** 24;
 
 /**
  * Log-probability of every token given those before it, and the entropy of the distribution it was taken from.
  *
  * @param sequences token ids, none empty
  * @param options.temperature divides the logits, > 0, default 1
- * @param options.microBatch sequences computed at once; default as many as 64 MiB of logits allow. Results do not depend on it
+ * @param options.microBatch sequences computed at once; default as many as 64 MiB allow. Results do not depend on it
  * @returns in the order of `sequences`, nats, one number for every id but the first
- * @throws DomainError invalid_argument for an empty or too long sequence or an id outside the vocabulary
+ * @throws DomainError invalid_argument for an empty or too long sequence, an id outside the vocabulary, or an
+ *   option out of range
  */
 export async function sequenceLogProbabilities(
   model: LanguageModel,
   sequences: Int32Array[],
   { temperature = 1, microBatch }: { temperature?: number; microBatch?: number } = {},
 ): Promise<{ logProbabilities: Float32Array[]; entropies: Float32Array[] }> {
+  checkOptions(temperature, microBatch);
   const logProbabilities: Float32Array[] = sequences.map(() => new Float32Array(0));
   const entropies: Float32Array[] = sequences.map(() => new Float32Array(0));
-  for (const group of byLength(sequences, model.config.vocabularySize, microBatch)) {
+  for (const group of byLength(sequences, model.config, microBatch)) {
     const batch = packSequences(group.map((index) => sequences[index]!));
     const { rows, targets, offsets } = responseRows(batch, new Int32Array(batch.batch).fill(1));
     if (rows.length === 0) continue;
@@ -41,12 +45,23 @@ export async function sequenceLogProbabilities(
   return { logProbabilities, entropies };
 }
 
+function checkOptions(temperature: number, microBatch = 1): void {
+  if (!(temperature > 0 && temperature < Infinity))
+    throw new DomainError('invalid_argument', `temperature is ${temperature}, needs a number above 0`);
+  if (!Number.isSafeInteger(microBatch) || microBatch < 1)
+    throw new DomainError('invalid_argument', `microBatch is ${microBatch}, needs a whole number of at least 1`);
+}
+
 /** Indices of sequences in groups of similar length, so that little is padding. */
-function* byLength(sequences: Int32Array[], vocabularySize: number, microBatch?: number): Generator<number[]> {
+function* byLength(
+  sequences: Int32Array[],
+  { vocabularySize, hiddenSize, innerSize }: ModelConfig,
+  microBatch?: number,
+): Generator<number[]> {
   const order = sequences.map((_, index) => index).sort((a, b) => sequences[a]!.length - sequences[b]!.length);
+  const numbersPerToken = vocabularySize + 8 * hiddenSize + 2 * innerSize;
   while (order.length > 0) {
     const longest = sequences[order.at(-1)!]!.length;
-    const size = microBatch ?? Math.max(1, Math.floor(defaultLogits / (longest * vocabularySize)));
-    yield order.splice(-size);
+    yield order.splice(-(microBatch ?? Math.max(1, Math.floor(defaultNumbers / (longest * numbersPerToken)))));
   }
 }

@@ -48,8 +48,9 @@ describe('a saved model', () => {
     await withSavedModel(async (folder, model) => {
       const loaded = await loadModel(folder);
       expect(valuesOf(loaded)).toEqual(valuesOf(model));
-      const { raw: _a, padTokenId: _b, ...config } = loaded.config;
-      expect(model.config).toMatchObject(config);
+      // A reward model that names no pad token is given one.
+      const given = { raw: expect.anything(), padTokenId: model.config.head === 'reward' ? 0 : undefined };
+      expect(loaded.config).toEqual({ ...model.config, ...given });
       const again = `${folder}-again`;
       await mkdir(again);
       await saveModel(loaded, again, { tokenizerFolder: folder });

@@ -146,6 +146,7 @@ describe('strip', () => {
     expect(pythonStrip(' a ', 'left')).toBe('a ');
     expect(pythonStrip(' a ', 'right')).toBe(' a');
     expect(pythonStrip('-.a.-', 'both', '.-')).toBe('a');
+    expect(pythonStrip(`a${' '.repeat(200_000)}b`)).toHaveLength(200_002);
   });
 
   test('is what templates use, as filter and as method', () => {
