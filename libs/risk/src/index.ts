@@ -1,8 +1,8 @@
 export { pearson, spearman } from './correlation';
 export { proportionInterval, type Interval } from './intervals';
 export { peakOf, type Peak } from './peak';
-export { outcomesOf, type Outcome } from './outcome';
-export { quantile } from './moments';
+export { outcomesOf, pairsOf, type Outcome } from './outcome';
+export { mean, quantile, standardDeviation } from './moments';
 export { riskReport, type RiskReport } from './risk-report';
 export { parseRunRecord, type CompletedRun, type Measure, type RunRecord } from './run-record';
 export { verdictTexts, type VerdictText } from './verdict-sentence';

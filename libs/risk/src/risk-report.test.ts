@@ -230,7 +230,7 @@ describe('in words', () => {
           'Too few runs to tell whether aware is steadier than vanilla: 3 completed pairs, and at least 30 are needed.',
         evidence:
           'Gains varied by a standard deviation of 0.00 with aware and 1.00 with vanilla. ' +
-          "aware ended worse than it began in 0 of 3, vanilla in 1 of 3 (p = 1.000 by McNemar's test on the pairs). " +
+          "aware ended worse than it began in 0 of 3 runs, vanilla in 1 of 3 (p = 1.000 by McNemar's test on the pairs). " +
           'On average aware gained +1.00 (95 % interval -1.48 to +3.48) in gold value relative to vanilla.',
       },
     ]);
@@ -249,7 +249,7 @@ describe('in words', () => {
   });
   test('a single method is described', () => {
     expect(verdictTexts(riskReport([line('vanilla', 0, 0.5)]))[0]?.evidence).toBe(
-      'Over 1 run the mean gain in gold value was +0.50. vanilla ended worse than it began in 0 of 1.',
+      'Over 1 run the mean gain in gold value was +0.50. vanilla ended worse than it began in 0 of 1 runs.',
     );
   });
 });

@@ -78,7 +78,7 @@ function gainText(name: string, { gain }: MethodSummary, report: RiskReport): st
 }
 
 function worseText(name: string, { worse }: MethodSummary): string {
-  return `${name} ended worse than it began in ${worse.count} of ${worse.n}`;
+  return `${name} ended worse than it began in ${worse.count} of ${worse.n} runs`;
 }
 
 function measureText({ measure }: RiskReport): string {

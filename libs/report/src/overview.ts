@@ -1,0 +1,64 @@
+import { verdictTexts, type MethodSummary, type RiskReport } from '@surefoot/risk';
+import { html, type SafeHtml } from './html';
+import type { MethodSeries } from './method-series';
+import { fixed, interval, percent, signed } from './numbers';
+
+/** What the experiment shows: verdicts, the figures of each method, and what to know before trusting them. */
+export function overview(report: RiskReport, methods: readonly MethodSeries[]): SafeHtml {
+  return html`<div class="verdicts">
+      ${verdictTexts(report).map(
+        ({ headline, evidence }) =>
+          html`<section class="verdict" aria-label="Verdict">
+            <p class="headline">${headline}</p>
+            <p>${evidence}</p>
+          </section> `,
+      )}
+    </div>
+    ${report.warnings.length > 0 && warningList(report.warnings)}
+    <section>
+      <h2>What each method came to</h2>
+      <p>${measureText(report)}</p>
+      <ul class="cards">
+        ${methods.map((method) => card(method, report.methods[method.name] as MethodSummary))}
+      </ul>
+    </section> `;
+}
+
+function card({ name, style }: MethodSeries, { gain, worse, kl, failed }: MethodSummary): SafeHtml {
+  const figures: [name: string, value: string, uncertainty: string][] = [
+    ['mean gain', signed(gain.mean), interval(gain.ci95, signed)],
+    ['standard deviation', fixed(gain.sd), interval(gain.sdCi95)],
+    ['ended worse', `${worse.count} of ${worse.n}`, interval(worse.ci95, percent)],
+    ['worst run', signed(gain.min), ''],
+    ['final KL', `${fixed(kl.mean)} nats`, failed > 0 ? `${failed} failed` : ''],
+  ];
+  return html`<li style="--card:${style.color}">
+    <h3>${name}</h3>
+    <dl>
+      ${figures.map(
+        ([term, value, uncertainty]) =>
+          html`<dt>${term}</dt>
+            <dd><b>${value}</b> <small>${uncertainty}</small></dd>`,
+      )}
+    </dl>
+  </li> `;
+}
+
+function warningList(warnings: readonly string[]): SafeHtml {
+  return html`<section class="warnings" aria-labelledby="warnings">
+    <h2 id="warnings">Before trusting these figures</h2>
+    <ul>
+      ${warnings.map((warning) => html`<li>${warning}</li>`)}
+    </ul>
+  </section>`;
+}
+
+function measureText({ measure, initial }: RiskReport): string {
+  const start =
+    initial.mean === null
+      ? ''
+      : ` The start policy stands at ${fixed(initial.mean)}${initial.standardError === null ? '' : ` ± ${fixed(initial.standardError, 3)} (standard error, shared by all runs)`}.`;
+  return measure === 'gold'
+    ? `Measured by the gold value of the task, which no reward model saw.${start} Brackets are 95 % intervals.`
+    : `Measured by an independent judge; there is no oracle.${start} Brackets are 95 % intervals.`;
+}

@@ -1,0 +1,53 @@
+import { html, type SafeHtml } from './html';
+import { signed } from './numbers';
+
+/** Responses of one run before and after training. */
+export interface RunSamples {
+  /** Such as `best run`. */
+  title: string;
+  method: string;
+  block: string;
+  run: number;
+  /** Gain of the whole run on the primary measure. */
+  gain: number;
+  responses: readonly {
+    prompt: string;
+    /** By the start policy; `value` on the primary measure. */
+    before: { text: string; value?: number };
+    /** By the final policy on the same prompt and sampling seed. */
+    after: { text: string; value?: number };
+  }[];
+}
+
+/** Prompts with the response before and after, a block a run. */
+export function samplesMarkup(samples: readonly RunSamples[]): SafeHtml {
+  return html`<div class="samples">${samples.map(runMarkup)}</div>`;
+}
+
+function runMarkup({ title, method, block, run, gain, responses }: RunSamples): SafeHtml {
+  return html`<section>
+    <h3>${title}: ${method}, ${block}, run ${run} <small>gain ${signed(gain)}</small></h3>
+    <ul>
+      ${responses.map(
+        ({ prompt, before, after }) =>
+          html`<li>
+            <p class="prompt">${prompt}</p>
+            <dl>
+              <div>
+                <dt>before ${valueMarkup(before.value)}</dt>
+                <dd>${before.text}</dd>
+              </div>
+              <div>
+                <dt>after ${valueMarkup(after.value)}</dt>
+                <dd>${after.text}</dd>
+              </div>
+            </dl>
+          </li>`,
+      )}
+    </ul>
+  </section> `;
+}
+
+function valueMarkup(value: number | undefined): SafeHtml | false {
+  return value !== undefined && html`<span class="value">${signed(value)}</span>`;
+}

@@ -1,0 +1,75 @@
+import { pairsOf, type Comparison, type RiskReport } from '@surefoot/risk';
+import type { Drawing } from './drawing';
+import { symbolLegend, type Figure } from './figure';
+import { measureName, type MethodSeries } from './method-series';
+import { fixed, interval, signed } from './numbers';
+
+const square = { height: 320, marginRight: 16, marginBottom: 40 };
+
+/** Final judge score against final gold value of every run that has both. */
+export function judgeAgainstGoldChart(
+  { Plot, draw }: Drawing,
+  { judgeAgainstGold }: RiskReport,
+  methods: readonly MethodSeries[],
+): Figure[] {
+  if (!judgeAgainstGold) return [];
+  const correlation = `Pearson ${fixed(judgeAgainstGold.pearson)} ${interval(judgeAgainstGold.pearsonCi95)}, Spearman ${fixed(judgeAgainstGold.spearman)}`;
+  const picture = draw(`Judge score against gold value over ${judgeAgainstGold.n} runs: ${correlation}.`, {
+    ...square,
+    x: { label: 'final gold value', grid: true, nice: true, ticks: 6 },
+    y: { label: 'final judge score', grid: true, nice: true, ticks: 6 },
+    marks: methods.map(({ style, outcomes }) =>
+      Plot.dot(
+        outcomes.flatMap(({ run }) => (run.status === 'completed' ? [run.final] : [])),
+        { x: 'gold', y: 'judge', r: 4, symbol: style.symbol, fill: style.color, fillOpacity: 0.8 },
+      ),
+    ),
+  });
+  return [
+    {
+      title: 'Judge against gold',
+      picture,
+      caption: `Each mark is a run's final policy, scored by a judge that took no part in training. ${correlation}. The closer the marks lie to a rising line, the better the judge ranks runs.`,
+      legend: methods.map(symbolLegend),
+    },
+  ];
+}
+
+/** Gain of b against gain of a over the pairs of one comparison. */
+export function pairsChart(
+  { Plot, draw }: Drawing,
+  report: RiskReport,
+  comparison: Comparison,
+  methods: readonly MethodSeries[],
+): Figure[] {
+  const [a, b] = [comparison.a, comparison.b].map((name) => methods.find((method) => method.name === name)) as [
+    MethodSeries,
+    MethodSeries,
+  ];
+  const points = pairsOf(a.outcomes, b.outcomes).flatMap(([own, other]) =>
+    own.completed && other.completed ? [{ a: own.completed.gain, b: other.completed.gain }] : [],
+  );
+  if (points.length === 0) return [];
+  const ends = points.flatMap((point) => [point.a, point.b]);
+  const domain = [Math.min(...ends), Math.max(...ends)];
+  const above = points.filter((point) => point.b > point.a).length;
+  const picture = draw(`${above} of ${points.length} pairs gained more with ${b.name} than with ${a.name}.`, {
+    ...square,
+    x: { label: `gain with ${a.name}`, domain, grid: true, nice: true, ticks: 6 },
+    y: { label: `gain with ${b.name}`, domain, grid: true, nice: true, ticks: 6 },
+    marks: [
+      Plot.link([domain], { x1: '0', y1: '0', x2: '1', y2: '1', stroke: 'currentColor', strokeOpacity: 0.6 }),
+      Plot.ruleX([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
+      Plot.ruleY([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
+      Plot.dot(points, { x: 'a', y: 'b', r: 4, symbol: b.style.symbol, fill: b.style.color, fillOpacity: 0.8 }),
+    ],
+  });
+  const { mean, ci95 } = comparison.pairedGain;
+  return [
+    {
+      title: `${b.name} against ${a.name}, pair by pair`,
+      picture,
+      caption: `Each mark is a pair of runs with the same reward model and seed. Above the diagonal ${b.name} gained more (${above} of ${points.length}; mean difference ${signed(mean)} ${interval(ci95, signed)} in ${measureName(report)}). Marks left of the vertical dashed line and above the horizontal one were saved from ending worse.`,
+    },
+  ];
+}

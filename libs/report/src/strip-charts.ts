@@ -1,0 +1,124 @@
+import { mean, standardDeviation, type Outcome, type RiskReport } from '@surefoot/risk';
+import type { Drawing } from './drawing';
+import type { Figure } from './figure';
+import { measureName, type MethodSeries } from './method-series';
+import { fixed, signed } from './numbers';
+
+const rowHeight = 92;
+
+/** The gains of all runs, a row a method. */
+export function gainChart(drawing: Drawing, report: RiskReport, methods: readonly MethodSeries[]): Figure[] {
+  return stripChart(drawing, methods, {
+    title: 'Final gains',
+    axis: `gain in ${measureName(report)}`,
+    format: signed,
+    reference: 0,
+    valueOf: ({ gain }) => gain,
+    caption:
+      'Each mark is a run: how much better its final policy is than its start. The line is the mean, the bar reaches one standard deviation to each side, so a shorter bar is a steadier method. Marks left of the dashed 0 ended worse than they began.',
+  });
+}
+
+/** The final KL of all runs, a row a method. */
+export function finalKlChart(drawing: Drawing, methods: readonly MethodSeries[]): Figure[] {
+  return stripChart(drawing, methods, {
+    title: 'Final KL',
+    axis: 'KL to the start policy (nats)',
+    format: fixed,
+    valueOf: ({ kl }) => kl,
+    caption:
+      'Each mark is a run: how far its final policy is from its start. The line is the mean, the bar one standard deviation to each side. The means must match within 15 % for the methods to be comparable.',
+  });
+}
+
+interface Strip {
+  title: string;
+  /** Name of the quantity, with its unit. */
+  axis: string;
+  format: (value: number) => string;
+  /** A value to mark by a dashed line. */
+  reference?: number;
+  valueOf: (completed: NonNullable<Outcome['completed']>) => number;
+  caption: string;
+}
+
+function stripChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[], strip: Strip): Figure[] {
+  const rows = methods
+    .map(({ name, style, outcomes }) => ({
+      name,
+      style,
+      values: outcomes.flatMap(({ completed }) => (completed ? [strip.valueOf(completed)] : [])),
+    }))
+    .filter(({ values }) => values.length > 0)
+    .map((row) => ({ ...row, mean: mean(row.values), sd: standardDeviation(row.values) }));
+  if (rows.length === 0) return [];
+  const words = rows.map((row) => `${row.name} ${spread(row, strip.format)} over ${row.values.length} runs`);
+  const picture = draw(`${strip.title}: ${words.join('; ')}.`, {
+    height: rows.length * rowHeight + 44,
+    marginTop: 4,
+    marginLeft: 20,
+    marginRight: 20,
+    x: { label: strip.axis, grid: true, nice: true, ticks: 6 },
+    y: { domain: [0, 1], axis: null },
+    fy: { domain: rows.map(({ name }) => name), axis: null, padding: 0.08 },
+    marks: [
+      ...(strip.reference === undefined
+        ? []
+        : [Plot.ruleX([strip.reference], { stroke: 'currentColor', strokeDasharray: '3 3' })]),
+      ...rows.flatMap((row) => stripMarks(Plot, row, strip.format)),
+    ],
+  });
+  return [{ title: strip.title, picture, caption: strip.caption }];
+}
+
+interface StripRow extends Pick<MethodSeries, 'name' | 'style'> {
+  values: number[];
+  mean: number;
+  /** NaN for one run. */
+  sd: number;
+}
+
+function stripMarks(Plot: Drawing['Plot'], row: StripRow, format: (value: number) => string) {
+  const { name, style, values, mean: centre, sd } = row;
+  const half = Number.isNaN(sd) ? 0 : sd;
+  const fy = () => name;
+  return [
+    Plot.text([name], {
+      fy,
+      text: () => `${name}: ${spread(row, format)}`,
+      frameAnchor: 'top-left',
+      fontWeight: 600,
+      stroke: 'var(--paper)',
+      strokeWidth: 5,
+      fill: 'currentColor',
+      lineWidth: Infinity,
+    }),
+    Plot.rect([name], {
+      fy,
+      x1: centre - half,
+      x2: centre + half,
+      y1: 0.04,
+      y2: 0.12,
+      fill: style.color,
+      fillOpacity: 0.5,
+    }),
+    Plot.ruleX([centre], { fy, y1: 0, y2: 0.76, stroke: style.color, strokeWidth: 2 }),
+    Plot.dot(
+      values,
+      Plot.dodgeY('middle', {
+        fy,
+        x: (value: number) => value,
+        r: 3.5,
+        symbol: style.symbol,
+        fill: style.color,
+        fillOpacity: 0.8,
+        stroke: 'var(--paper)',
+        strokeWidth: 0.5,
+      }),
+    ),
+  ];
+}
+
+function spread({ mean: centre, sd }: StripRow, format: (value: number) => string): string {
+  return Number.isNaN(sd) ? `mean ${format(centre)}` : `mean ${format(centre)}, sd ${fixed(sd)}`;
+}

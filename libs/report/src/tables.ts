@@ -1,0 +1,120 @@
+import type { Comparison, Interval, RiskReport, RunRecord } from '@surefoot/risk';
+import { html, type SafeHtml } from './html';
+import { measureName, type MethodSeries } from './method-series';
+import { fixed, interval, percent, pValue, signed } from './numbers';
+
+interface Table<Row> {
+  caption: string;
+  rows: readonly Row[];
+  /** The first is the row's header. */
+  columns: readonly { header: string; cell: (row: Row) => string | number | SafeHtml }[];
+}
+
+/** A table that scrolls sideways within itself where the screen is narrow. */
+function table<Row>({ caption, rows, columns }: Table<Row>): SafeHtml {
+  const [head, ...rest] = columns as [Table<Row>['columns'][number], ...Table<Row>['columns'][number][]];
+  return html`<div class="scroll" role="region" aria-label="${caption}" tabindex="0">
+    <table>
+      <caption>
+        ${caption}
+      </caption>
+      <thead>
+        <tr>
+          ${columns.map(({ header }) => html`<th scope="col">${header}</th>`)}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          (row) =>
+            html`<tr>
+              <th scope="row">${head.cell(row)}</th>
+              ${rest.map(({ cell }) => html`<td>${cell(row)}</td>`)}
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div> `;
+}
+
+/** What the runs of each method came to. */
+export function methodTable(report: RiskReport): SafeHtml {
+  return table({
+    caption: `Methods: gains in ${measureName(report)}, with 95 % intervals in brackets`,
+    rows: Object.entries(report.methods),
+    columns: [
+      { header: 'method', cell: ([name]) => name },
+      { header: 'runs', cell: ([, { n }]) => n },
+      { header: 'failed', cell: ([, { failed }]) => failed },
+      { header: 'mean gain', cell: ([, { gain }]) => withInterval(signed(gain.mean), gain.ci95, signed) },
+      { header: 'sd of gains', cell: ([, { gain }]) => withInterval(fixed(gain.sd), gain.sdCi95) },
+      { header: 'median', cell: ([, { gain }]) => signed(gain.median) },
+      { header: 'worst', cell: ([, { gain }]) => signed(gain.min) },
+      { header: 'best', cell: ([, { gain }]) => signed(gain.max) },
+      { header: 'mean of worst tenth', cell: ([, { gain }]) => signed(gain.cvar10) },
+      {
+        header: 'ended worse',
+        cell: ([, { worse }]) => withInterval(`${worse.count} of ${worse.n}`, worse.ci95, percent),
+      },
+      { header: 'peak', cell: ([, { peak }]) => fixed(peak.mean) },
+      { header: 'drop from peak', cell: ([, { dropFromPeak }]) => fixed(dropFromPeak.mean) },
+      { header: 'final KL (nats)', cell: ([, { kl }]) => fixed(kl.mean) },
+    ],
+  });
+}
+
+/** Every other method against the first. */
+export function comparisonTable({ comparisons }: RiskReport): SafeHtml {
+  return table<Comparison>({
+    caption: 'Comparisons of each method (b) with the first (a); unpaired tests are named so',
+    rows: comparisons,
+    columns: [
+      { header: 'b against a', cell: ({ a, b }) => `${b} against ${a}` },
+      { header: 'verdict', cell: ({ verdict }) => verdict },
+      { header: 'pairs', cell: ({ pairs }) => pairs },
+      {
+        header: 'paired gain',
+        cell: ({ pairedGain }) => withInterval(signed(pairedGain.mean), pairedGain.ci95, signed),
+      },
+      {
+        header: 'variance ratio a / b',
+        cell: ({ varianceRatio }) => withInterval(fixed(varianceRatio.value), varianceRatio.ci95),
+      },
+      { header: 'Pitman–Morgan p', cell: ({ pitmanMorganP }) => pValue(pitmanMorganP) },
+      {
+        header: 'Brown–Forsythe (unpaired)',
+        cell: ({ brownForsythe: { F, p } }) => `F ${fixed(F)}, p ${pValue(p)}`,
+      },
+      {
+        header: 'worse: only a, only b, McNemar p',
+        cell: ({ worse: { mcnemar } }) => `${mcnemar.aOnly}, ${mcnemar.bOnly}, ${pValue(mcnemar.p)}`,
+      },
+      { header: 'worse: Fisher p (unpaired)', cell: ({ worse }) => pValue(worse.fisherP) },
+      { header: 'KL matched', cell: ({ klMatched }) => (klMatched ? 'yes' : 'no') },
+    ],
+  });
+}
+
+/** Every run with its seed. */
+export function runTable(report: RiskReport, runs: readonly RunRecord[], methods: readonly MethodSeries[]): SafeHtml {
+  const gains = new Map(
+    methods.flatMap(({ outcomes }) => outcomes.map(({ run, completed }) => [run.index, completed?.gain] as const)),
+  );
+  return table({
+    caption: `Runs: gain in ${measureName(report)}`,
+    rows: runs.toSorted((a, b) => a.index - b.index),
+    columns: [
+      { header: 'run', cell: ({ method, block, run }) => `${method} ${block} ${run}` },
+      { header: 'member', cell: ({ member }) => member ?? '–' },
+      { header: 'seed', cell: ({ seed }) => seed },
+      { header: 'status', cell: ({ status }) => status },
+      { header: 'iterations', cell: ({ iterations }) => iterations },
+      { header: 'gain', cell: ({ index }) => signed(gains.get(index)) },
+      { header: 'final KL (nats)', cell: (run) => fixed(run.status === 'completed' ? run.final.kl : null) },
+      { header: 'seconds', cell: ({ seconds }) => fixed(seconds, 1) },
+    ],
+  });
+}
+
+function withInterval(value: string, ends: Interval | null, format?: (value: number) => string): SafeHtml {
+  return html`${value} <small>${interval(ends, format)}</small>`;
+}

@@ -1,0 +1,124 @@
+import { quantile, type MethodSummary, type RiskReport } from '@surefoot/risk';
+import type { Drawing } from './drawing';
+import { lineLegend, type Figure } from './figure';
+import { measureName, type MethodSeries } from './method-series';
+import { fixed } from './numbers';
+
+/** Where the runs of a method stand at one iteration. */
+interface Band {
+  iteration: number;
+  low: number;
+  median: number;
+  high: number;
+}
+
+/** Every run of every method over the iterations, one chart a method, all on one scale. */
+export function trajectoryCharts(
+  { Plot, draw }: Drawing,
+  report: RiskReport,
+  methods: readonly MethodSeries[],
+): Figure[] {
+  const all = methods.map((method) => ({ method, runs: trajectoriesOf(method, report.measure) }));
+  const start = report.initial.mean;
+  const values = [...all.flatMap(({ runs }) => runs.flat()), ...(start === null ? [] : [start])];
+  const domain = [Math.min(...values), Math.max(...values)];
+  return all
+    .filter(({ runs }) => runs.length > 0)
+    .map(({ method: { name, style }, runs }) => {
+      const bands = bandsOf(runs);
+      const end = bands.at(-1) as Band;
+      const points = runs.flatMap((run, i) => run.map((value, j) => ({ run: i, iteration: j + 1, value })));
+      const picture = draw(
+        `${name}: ${runs.length} runs over ${bands.length} iterations; the median ends at ${fixed(end.median)}, the middle half between ${fixed(end.low)} and ${fixed(end.high)}.`,
+        {
+          height: 260,
+          marginRight: 38,
+          x: { label: 'iteration', ticks: 6 },
+          y: { label: measureName(report), domain, nice: true, grid: true, ticks: 6 },
+          marks: [
+            Plot.areaY(bands, { x: 'iteration', y1: 'low', y2: 'high', fill: style.color, fillOpacity: 0.22 }),
+            Plot.line(points, {
+              x: 'iteration',
+              y: 'value',
+              z: 'run',
+              stroke: style.color,
+              strokeOpacity: 0.45,
+              strokeWidth: 0.8,
+            }),
+            ...(start === null
+              ? []
+              : [
+                  Plot.ruleY([start], { stroke: 'currentColor', strokeDasharray: '3 3' }),
+                  Plot.text([start], {
+                    y: (value) => value,
+                    text: () => 'start',
+                    frameAnchor: 'right',
+                    textAnchor: 'start',
+                    dx: 5,
+                  }),
+                ]),
+            Plot.line(bands, { x: 'iteration', y: 'median', stroke: style.color, strokeWidth: 3 }),
+          ],
+        },
+      );
+      return {
+        title: name,
+        picture,
+        caption: captionOf(report.methods[name] as MethodSummary, bands),
+      };
+    });
+}
+
+function captionOf({ n, worse, dropFromPeak }: MethodSummary, bands: readonly Band[]): string {
+  const highest = bands.reduce((best, band) => (band.median > best.median ? band : best));
+  return (
+    `The median is highest at iteration ${highest.iteration} of ${bands.length}. Runs end ${fixed(dropFromPeak.mean)} below ` +
+    `their own peak on average (at most ${fixed(dropFromPeak.max)}), and ${worse.count} of ${n} end below the dashed start.`
+  );
+}
+
+/** Median and quartiles of the plain KL to the reference over the iterations, all methods in one chart. */
+export function klChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[]): Figure[] {
+  const drawn = methods
+    .map((method) => ({ method, bands: bandsOf(trajectoriesOf(method, 'kl')) }))
+    .filter(({ bands }) => bands.length > 0);
+  if (drawn.length === 0) return [];
+  const ends = drawn.map(({ method, bands }) => `${method.name} ends at ${fixed(bands.at(-1)?.median)} nats`);
+  const picture = draw(`Median KL to the reference over the iterations: ${ends.join(', ')}.`, {
+    height: 240,
+    x: { label: 'iteration', ticks: 6 },
+    y: { label: 'KL to the start policy (nats)', grid: true, zero: true, nice: true, ticks: 6 },
+    marks: drawn.flatMap(({ method: { style }, bands }) => [
+      Plot.areaY(bands, { x: 'iteration', y1: 'low', y2: 'high', fill: style.color, fillOpacity: 0.18 }),
+      Plot.line(bands, {
+        x: 'iteration',
+        y: 'median',
+        stroke: style.color,
+        strokeWidth: 2.5,
+        strokeDasharray: style.dash,
+      }),
+    ]),
+  });
+  return [
+    {
+      title: 'KL over the iterations',
+      picture,
+      caption:
+        'How far the policies moved from where they started: median and middle half of the runs. Methods compare fairly only where these lie together.',
+      legend: drawn.map(({ method }) => lineLegend(method)),
+    },
+  ];
+}
+
+function trajectoriesOf({ outcomes }: MethodSeries, quantity: 'gold' | 'judge' | 'kl'): number[][] {
+  return outcomes.map(({ run }) => run.trajectory[quantity] ?? []).filter((values) => values.length > 0);
+}
+
+function bandsOf(runs: readonly number[][]): Band[] {
+  const length = Math.max(0, ...runs.map((values) => values.length));
+  return Array.from({ length }, (_, i) => {
+    const present = runs.flatMap((values) => values[i] ?? []);
+    const [low, median, high] = [0.25, 0.5, 0.75].map((level) => quantile(present, level)) as [number, number, number];
+    return { iteration: i + 1, low, median, high };
+  });
+}
