@@ -50,14 +50,16 @@ export async function sample(
   return samples;
 }
 
-/** A row that has not ended. */
-interface OpenRow {
+/** Rows leave the batch when this share of it has ended: at once would copy the cache too often. */
+const endedShare = 1 / 4;
+
+interface Row {
   /** Among all prompts. */
-  row: number;
+  index: number;
+  promptLength: number;
   ids: number[];
-  /** Position of the next token. */
-  position: number;
   random: RandomStream;
+  sample?: Sample;
 }
 
 async function sampleBatch(
@@ -66,39 +68,42 @@ async function sampleBatch(
   firstRow: number,
   options: SampleOptions,
 ): Promise<Sample[]> {
-  const { maxNewTokens, onFinished, eosTokenIds = model.config.eosTokenIds } = options;
-  const samples = new Array<Sample>(prompts.length);
+  const { maxNewTokens, random } = options;
   const batch = packSequences(prompts);
-  let rows: OpenRow[] = prompts.map((prompt, index) => ({
-    ...{ row: firstRow + index, ids: [], position: prompt.length, random: options.random(firstRow + index) },
+  const all: Row[] = prompts.map((prompt, i) => ({
+    ...{ index: firstRow + i, promptLength: prompt.length, ids: [], random: random(firstRow + i) },
   }));
   const decoder = createCachedDecoder(model, batch.batch, batch.width + maxNewTokens);
   try {
+    let rows = all;
     let scores = await decoder.prefill(batch);
     for (;;) {
-      const isOpen = rows.map((open, index) => {
-        const id = pickToken(scores[index]!, options, open.random.uniform);
-        open.ids.push(id);
-        const finish = eosTokenIds.includes(id) ? 'eos' : 'length';
-        if (finish === 'length' && open.ids.length < maxNewTokens) return true;
-        const ended: Sample = { ids: Int32Array.from(open.ids), finish };
-        samples[open.row - firstRow] = ended;
-        onFinished?.(open.row, ended);
-        return false;
-      });
-      if (isOpen.includes(false)) {
-        rows = rows.filter((_, index) => isOpen[index]);
-        if (rows.length === 0) return samples;
-        decoder.keepRows(Int32Array.from(isOpen.keys()).filter((index) => isOpen[index]));
+      rows.forEach((row, i) => row.sample || takeToken(row, scores[i]!, model, options));
+      const open = Int32Array.from(rows.keys()).filter((i) => !rows[i]!.sample);
+      if (open.length === 0) return all.map((row) => row.sample!);
+      if (open.length <= (1 - endedShare) * rows.length) {
+        decoder.keepRows(open);
+        rows = Array.from(open, (i) => rows[i]!);
       }
-      scores = await decoder.step(
-        Int32Array.from(rows, (open) => open.ids.at(-1)!),
-        Int32Array.from(rows, (open) => open.position++),
-      );
+      // An ended row repeats its last token, which changes nothing for the others.
+      const lastIds = Int32Array.from(rows, ({ ids }) => ids.at(-1)!);
+      const positions = Int32Array.from(rows, ({ promptLength, ids }) => promptLength + ids.length - 1);
+      scores = await decoder.step(lastIds, positions);
     }
   } finally {
     decoder.dispose();
   }
+}
+
+/** Draws a row's next token and ends the row if that was its last. */
+function takeToken(row: Row, logits: Float32Array, model: LanguageModel, options: SampleOptions): void {
+  const { maxNewTokens, onFinished, eosTokenIds = model.config.eosTokenIds } = options;
+  const id = pickToken(logits, options, row.random.uniform);
+  row.ids.push(id);
+  const isEos = eosTokenIds.includes(id);
+  if (!isEos && row.ids.length < maxNewTokens) return;
+  row.sample = { ids: Int32Array.from(row.ids), finish: isEos ? 'eos' : 'length' };
+  onFinished?.(row.index, row.sample);
 }
 
 /** A decoder that remembers the keys and values of the tokens it has seen. */

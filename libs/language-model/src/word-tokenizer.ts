@@ -17,6 +17,17 @@ export function wordTokenizerFiles(
   { bos, eos }: { bos: string; eos: string },
 ): Record<string, string> {
   checkWords(words, [bos, eos]);
+  const config = {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    bos_token: bos,
+    eos_token: eos,
+    clean_up_tokenization_spaces: false,
+  };
+  const text = (value: object) => `${JSON.stringify(value, null, 1)}\n`;
+  return { 'tokenizer.json': text(tokenizerJson(words, bos, eos)), 'tokenizer_config.json': text(config) };
+}
+
+function tokenizerJson(words: string[], bos: string, eos: string): object {
   const id = (word: string) => words.indexOf(word);
   const special = [bos, eos].map((content) => ({
     ...{ id: id(content), content, special: true },
@@ -26,7 +37,7 @@ export function wordTokenizerFiles(
     { SpecialToken: { id: bos, type_id } },
     { Sequence: { id: name, type_id } },
   ];
-  const tokenizer = {
+  return {
     version: '1.0',
     truncation: null,
     padding: null,
@@ -48,14 +59,6 @@ export function wordTokenizerFiles(
       vocab: Object.fromEntries(words.map((word, index) => [word, index])),
     },
   };
-  const config = {
-    tokenizer_class: 'PreTrainedTokenizerFast',
-    bos_token: bos,
-    eos_token: eos,
-    clean_up_tokenization_spaces: false,
-  };
-  const text = (value: object) => `${JSON.stringify(value, null, 1)}\n`;
-  return { 'tokenizer.json': text(tokenizer), 'tokenizer_config.json': text(config) };
 }
 
 function checkWords(words: string[], special: string[]): void {
