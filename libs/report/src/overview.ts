@@ -5,13 +5,13 @@ import { fixed, interval, percent, signed } from './numbers';
 
 /** What the experiment shows: verdicts, the figures of each method, and what to know before trusting them. */
 export function overview(report: RiskReport, methods: readonly MethodSeries[]): SafeHtml {
-  return html`<div class="verdicts">
+  return html`<div>
       ${verdictTexts(report).map(
         ({ headline, evidence }) =>
-          html`<section class="verdict" aria-label="Verdict">
+          html`<div class="verdict">
             <p class="headline">${headline}</p>
             <p>${evidence}</p>
-          </section> `,
+          </div> `,
       )}
     </div>
     ${report.warnings.length > 0 && warningList(report.warnings)}

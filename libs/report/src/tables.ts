@@ -97,7 +97,7 @@ export function comparisonTable({ comparisons }: RiskReport): SafeHtml {
 /** Every run with its seed. */
 export function runTable(report: RiskReport, runs: readonly RunRecord[], methods: readonly MethodSeries[]): SafeHtml {
   const gains = new Map(
-    methods.flatMap(({ outcomes }) => outcomes.map(({ run, completed }) => [run.index, completed?.gain] as const)),
+    methods.flatMap(({ outcomes }) => outcomes.map(({ run, completed }) => [run, completed?.gain] as const)),
   );
   return table({
     caption: `Runs: gain in ${measureName(report)}`,
@@ -108,7 +108,7 @@ export function runTable(report: RiskReport, runs: readonly RunRecord[], methods
       { header: 'seed', cell: ({ seed }) => seed },
       { header: 'status', cell: ({ status }) => status },
       { header: 'iterations', cell: ({ iterations }) => iterations },
-      { header: 'gain', cell: ({ index }) => signed(gains.get(index)) },
+      { header: 'gain', cell: (run) => signed(gains.get(run)) },
       { header: 'final KL (nats)', cell: (run) => fixed(run.status === 'completed' ? run.final.kl : null) },
       { header: 'seconds', cell: ({ seconds }) => fixed(seconds, 1) },
     ],
