@@ -1,5 +1,6 @@
 import { DomainError } from '@surefoot/errors';
 import { packSequences, rewardScores } from '@surefoot/language-model';
+import * as tf from '@tensorflow/tfjs';
 import type { RewardEnsemble } from './ensemble';
 import { lengthBuckets } from './length-buckets';
 
@@ -29,7 +30,7 @@ export async function scoreSequences(
   for (const bucket of lengthBuckets(lengths, tokenBudget)) {
     const batch = packSequences(bucket.map((i) => sequences[i] as Int32Array));
     for (const [k, member] of members.entries()) {
-      const scored = rewardScores(member, batch);
+      const scored = tf.tidy(() => rewardScores(member, batch));
       const values = await scored.data();
       scored.dispose();
       bucket.forEach((sequence, row) => {
