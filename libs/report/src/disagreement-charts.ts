@@ -1,7 +1,7 @@
 import { quantile } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import type { Figure } from './figure';
-import { fixed } from './numbers';
+import { extent, fixed } from './numbers';
 
 /** What `reward disagree` measures, as far as it is drawn. */
 export interface DisagreementScores {
@@ -40,7 +40,7 @@ function memberChart({ Plot, draw }: Drawing, texts: readonly Text[], text: Text
   const all = texts.length > 1 ? histogram(texts.flatMap((each) => each.scores)) : [];
   const highest = Math.max(...all.map(({ count }) => count));
   const bottom = scores.length + 0.6;
-  const [low, high] = [Math.min(...scores), Math.max(...scores)];
+  const [low, high] = extent(scores);
   const picture = draw(
     `Scores of ${scores.length} members on the text ${text.id}: from ${fixed(low)} to ${fixed(high)}.`,
     {
@@ -118,7 +118,7 @@ interface Bin {
 
 /** Counts in equal bins from the smallest to the largest value; one bin where all are equal. */
 function histogram(values: readonly number[]): Bin[] {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = extent(values);
   const bins = low === high ? 1 : Math.min(30, Math.ceil(Math.sqrt(values.length)) + 5);
   const width = (high - low) / bins || 1;
   const counts = new Array<number>(bins).fill(0);

@@ -24,3 +24,11 @@ export function pValue(p: number | null): string {
 export function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
+
+/** Smallest and largest value; a spread argument list would overflow the stack with the scores of a large experiment. */
+export function extent(values: readonly number[]): Interval {
+  return values.reduce<Interval>(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+    [Infinity, -Infinity],
+  );
+}

@@ -155,7 +155,7 @@ describe('files', () => {
   test('report.json is the report that runs.jsonl gives again', async () => {
     const runs = exampleRuns(3);
     await writeFile(join(folder, 'runs.jsonl'), runs.map((run) => `${JSON.stringify(run)}\n`).join(''));
-    expect(await writeReport(folder, content(runs))).toBe(join(folder, 'report.html'));
+    await writeReport(join(folder, 'report.html'), content(runs));
     expect((await readdir(folder)).sort()).toEqual(['report.html', 'report.json', 'runs.jsonl']);
     const again = riskReport(await readRuns(join(folder, 'runs.jsonl')), options);
     expect(JSON.parse(await readFile(join(folder, 'report.json'), 'utf8'))).toEqual(again);
@@ -171,7 +171,7 @@ describe('files', () => {
     });
   });
   test('a folder that does not exist is not_found', async () => {
-    await expect(writeReport(join(folder, 'none'), content(exampleRuns(1)))).rejects.toMatchObject({
+    await expect(writeReport(join(folder, 'none', 'report.html'), content(exampleRuns(1)))).rejects.toMatchObject({
       kind: 'not_found',
     });
   });
@@ -199,6 +199,14 @@ describe('disagreementFigures', () => {
     const [members] = await disagreementFigures({ texts: [{ id: '<a b="1">&\'', scores: [0, 1], range: 1 }] });
     expect(members?.svg).toContain('&lt;a b=&quot;1&quot;&gt;&amp;&#39;');
     expect(members?.svg).toMatch(/^<svg [^<>]*><style>/);
+  });
+  test('a large data set is drawn: 30,000 texts by ten members', async () => {
+    const texts = Array.from({ length: 30_000 }, (_, i) => ({
+      id: `${i}`,
+      scores: Array.from({ length: 10 }, (__, k) => Math.sin(i * 10 + k)),
+      range: 1 + Math.sin(i),
+    }));
+    expect(await disagreementFigures({ texts })).toHaveLength(2);
   });
   test('members that agree, and a single text, can be drawn', async () => {
     const figures = await disagreementFigures({ texts: [{ id: 'a', scores: [1, 1], range: 0 }] });

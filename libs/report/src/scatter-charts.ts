@@ -2,7 +2,7 @@ import { pairsOf, type Comparison, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { symbolLegend, type Figure } from './figure';
 import { measureName, type MethodSeries } from './method-series';
-import { fixed, interval, signed } from './numbers';
+import { extent, fixed, interval, signed } from './numbers';
 
 const square = { height: 320, marginRight: 16, marginBottom: 40 };
 
@@ -51,7 +51,7 @@ export function pairsChart(
   );
   if (points.length === 0) return [];
   const ends = points.flatMap((point) => [point.a, point.b]);
-  const domain = [Math.min(...ends), Math.max(...ends)];
+  const domain = extent(ends);
   const above = points.filter((point) => point.b > point.a).length;
   const picture = draw(`${above} of ${points.length} pairs gained more with ${b.name} than with ${a.name}.`, {
     ...square,

@@ -2,7 +2,7 @@ import { quantile, type MethodSummary, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { lineLegend, type Figure } from './figure';
 import { measureName, type MethodSeries } from './method-series';
-import { fixed } from './numbers';
+import { extent, fixed } from './numbers';
 
 /** Where the runs of a method stand at one iteration. */
 interface Band {
@@ -21,7 +21,7 @@ export function trajectoryCharts(
   const all = methods.map((method) => ({ method, runs: trajectoriesOf(method, report.measure) }));
   const start = report.initial.mean;
   const values = [...all.flatMap(({ runs }) => runs.flat()), ...(start === null ? [] : [start])];
-  const domain = [Math.min(...values), Math.max(...values)];
+  const domain = extent(values);
   return all
     .filter(({ runs }) => runs.length > 0)
     .map(({ method: { name, style }, runs }) => {

@@ -1,21 +1,19 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { readJsonLines, writeFileAtomically } from '@surefoot/files';
 import { DomainError } from '@surefoot/errors';
 import { parseRunRecord, type RunRecord } from '@surefoot/risk';
 import { renderReport, type ReportContent } from './render-report';
 
 /**
- * Writes `report.json` and `report.html` into a folder that exists, each whole or not at all.
+ * Writes the page, and `report.json` beside it, each whole or not at all.
  *
- * @returns the path of report.html
+ * @param path of the page, such as `out/report.html`; its folder must exist
  * @throws DomainError not_found, failed_precondition or resource_exhausted where the folder cannot be written
  */
-export async function writeReport(folder: string, content: ReportContent): Promise<string> {
+export async function writeReport(path: string, content: ReportContent): Promise<void> {
   const page = await renderReport(content);
-  await writeFileAtomically(join(folder, 'report.json'), `${JSON.stringify(content.report, null, 2)}\n`);
-  const path = join(folder, 'report.html');
+  await writeFileAtomically(join(dirname(path), 'report.json'), `${JSON.stringify(content.report, null, 2)}\n`);
   await writeFileAtomically(path, page);
-  return path;
 }
 
 /**

@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readJsonLines, readText, writeFileAtomically } from '@surefoot/files';
-import { renderReport } from '@surefoot/report';
-import { parseRunRecord, riskReport, verdictTexts, type RiskReport, type RunRecord } from '@surefoot/risk';
-import { toJson } from '../terminal';
+import { readText } from '@surefoot/files';
+import { readRuns, writeReport as writeReportFiles } from '@surefoot/report';
+import { riskReport, verdictTexts, type RiskReport, type RunRecord } from '@surefoot/risk';
 import { readResolvedExperiment } from './config';
 import { readDisagreement } from './disagreement-sample';
 import { experimentPath } from './experiment-file';
@@ -31,11 +30,11 @@ export interface WrittenReport {
 export async function writeReport(folders: string[], page?: string): Promise<WrittenReport> {
   const [first] = folders as [string];
   const html = page ?? join(first, 'report.html');
-  const own = await Promise.all(folders.map(readRuns));
+  const own = await Promise.all(folders.map(runsOf));
   const runs = own.length === 1 ? own[0]! : together(folders, own);
   const report = riskReport(runs);
   const configuration = experimentPath(first);
-  const markup = await renderReport({
+  await writeReportFiles(html, {
     title: basename(resolve(first)),
     report,
     runs,
@@ -43,13 +42,11 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
     samples: await readRunSamples(first, own[0]!, report.measure),
     config: existsSync(configuration) ? await readText(configuration) : undefined,
   });
-  await writeFileAtomically(join(dirname(html), 'report.json'), `${toJson(report, 2)}\n`);
-  await writeFileAtomically(html, markup);
   return { report, html, verdict: verdictOf(report) };
 }
 
 /** The runs of a folder: from the folders of its runs where it has an experiment, else from runs.jsonl alone. */
-async function readRuns(folder: string): Promise<RunRecord[]> {
+async function runsOf(folder: string): Promise<RunRecord[]> {
   const path = join(folder, 'runs.jsonl');
   if (existsSync(experimentPath(folder)) && existsSync(join(folder, 'runs'))) {
     const { config, members } = await readResolvedExperiment(experimentPath(folder));
@@ -62,12 +59,7 @@ async function readRuns(folder: string): Promise<RunRecord[]> {
       'not_found',
       `${folder} is no experiment folder: it has neither runs.jsonl nor experiment.yaml`,
     );
-  const runs: RunRecord[] = [];
-  for await (const { line, value, problem } of readJsonLines(path)) {
-    if (problem) throw new DomainError('invalid_argument', `${path} line ${line}: ${problem}`);
-    runs.push(parseRunRecord(value, `${path} line ${line}`));
-  }
-  return runs;
+  return readRuns(path);
 }
 
 /** Runs of several experiments: blocks are told apart by their folder, indices count on. */
