@@ -1,1 +1,2 @@
-export {};
+export { createScoringPool, type ScoringCounters, type ScoringPool, type ScoringPoolOptions } from './pool';
+export type { EnsembleScore, JudgeScore, ScoreByKind, ScorerDescription } from './scorer-kind';

@@ -145,9 +145,12 @@ function sender<Response>(
   call: ServerWritableStream<unknown, Response> | ServerDuplexStream<unknown, Response>,
   signal: AbortSignal,
 ): Send<Response> {
+  let drained: Promise<unknown> | undefined;
   return async (response) => {
     signal.throwIfAborted();
-    if (!call.write(response)) await once(call, 'drain', { signal });
+    if (call.write(response)) return;
+    drained ??= once(call, 'drain', { signal }).finally(() => (drained = undefined));
+    await drained;
   };
 }
 

@@ -1,0 +1,268 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { workerFile } from '@surefoot/service';
+import type { Rollout } from '@surefoot/proto/surefoot/common/v1/common';
+import { createScoringPool, type EnsembleScore, type ScoringPool } from './index';
+import { fakeScore, type FakeScorer } from './testing';
+
+interface Scorer {
+  address: string;
+  child: ChildProcess;
+}
+
+const scorers: Scorer[] = [];
+const pools: ScoringPool<EnsembleScore>[] = [];
+afterEach(async () => {
+  for (const pool of pools.splice(0)) pool.close();
+  for (const { child } of scorers.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+});
+
+async function startScorer(options: FakeScorer = {}): Promise<Scorer> {
+  const child = spawn(process.execPath, [workerFile(__dirname, 'testing'), JSON.stringify(options)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const { msg, address } = JSON.parse(line) as { msg: string; address: string };
+    if (msg !== 'listening') continue;
+    child.stdout!.resume();
+    const scorer = { address, child };
+    scorers.push(scorer);
+    return scorer;
+  }
+  throw new Error('the scorer ended before it listened');
+}
+
+function openPool(addresses: string[], options: { giveUpMs?: number; ttlMs?: number } = {}) {
+  const pool = createScoringPool({ kind: 'reward-ensemble', addresses, giveUpMs: 10_000, ...options });
+  pools.push(pool);
+  return pool;
+}
+
+const rollout = (response: string, id = 'x'): Rollout => ({
+  id,
+  prompt: { $case: 'text', value: 'a prompt' },
+  response,
+  truncated: false,
+  tokenIds: undefined,
+  ttlMs: 0,
+});
+const rollouts = (count: number, from = 0) => Array.from({ length: count }, (_, i) => rollout(`response ${from + i}`));
+const expected = (items: Rollout[]) =>
+  items.map((item) => ({ memberScores: [fakeScore(item), -fakeScore(item)], mean: fakeScore(item), variance: 1 }));
+const settled = ({ sent, answered, redispatched, duplicates }: ReturnType<ScoringPool<unknown>['counters']>) => ({
+  balance: sent - redispatched - answered,
+  answered,
+  duplicates,
+});
+
+describe('a pool of healthy replicas', () => {
+  test('gives scores in request order although answers come in another, whatever the ids', async () => {
+    const pool = openPool([(await startScorer({ delayMs: 50 })).address]);
+    const items = rollouts(1_000);
+    expect(await pool.score(items)).toEqual(expected(items));
+    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 1_000, duplicates: 0 });
+  });
+
+  test('several calls at once and an empty one do not mix', async () => {
+    const pool = openPool([(await startScorer()).address, (await startScorer()).address]);
+    const chunks = [rollouts(70), rollouts(33, 500), [], rollouts(1, 900)];
+    expect(await Promise.all(chunks.map((chunk) => pool.score(chunk)))).toEqual(chunks.map(expected));
+  });
+
+  test('keeps within what a replica lets be outstanding', async () => {
+    const pool = openPool([(await startScorer({ maxOutstanding: 3 })).address]);
+    const items = rollouts(50);
+    expect(await pool.score(items)).toEqual(expected(items));
+  });
+
+  test('packs by bytes: 40 rollouts of 90,000 characters need more than one message of 1 MiB', async () => {
+    const pool = openPool([(await startScorer()).address]);
+    const items = Array.from({ length: 40 }, (_, i) => rollout(`${i}${'é'.repeat(90_000)}`));
+    expect(await pool.score(items)).toEqual(expected(items));
+  });
+
+  test('describes what it serves', async () => {
+    const pool = openPool([(await startScorer()).address]);
+    expect(await pool.describe()).toMatchObject({ model: { name: 'fake' }, limits: { maxRolloutsPerMessage: 128 } });
+  });
+});
+
+describe('items that fail', () => {
+  test('the first refused rollout in request order is named, the others are scored', async () => {
+    const pool = openPool([(await startScorer({ delayMs: 30 })).address]);
+    const items = [rollout('a', 'one'), rollout('bad', 'two'), rollout('b', 'three'), rollout('bad', 'four')];
+    await expect(pool.score(items)).rejects.toMatchObject({
+      kind: 'invalid_argument',
+      message: 'rollout "two": a bad response',
+    });
+    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 4, duplicates: 0 });
+  });
+
+  test('a rollout too large for any message fails alone', async () => {
+    const pool = openPool([(await startScorer()).address]);
+    const large = pool.score([rollout('x'.repeat(1024 * 1024), 'large')]).catch((error: unknown) => error);
+    const items = rollouts(3);
+    expect(await pool.score(items)).toEqual(expected(items));
+    expect(await large).toMatchObject({
+      kind: 'invalid_argument',
+      message: 'rollout "large": it does not fit into a message of 1048576 bytes',
+    });
+  });
+
+  test('an answer that comes twice is counted and ignored', async () => {
+    const pool = openPool([(await startScorer()).address]);
+    const items = [rollout('twice'), ...rollouts(10)];
+    expect(await pool.score(items)).toEqual(expected(items));
+    await pool.score(rollouts(20, 100));
+    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 31, duplicates: 1 });
+  });
+
+  test('an aborted call rejects at once and its rollouts are cancelled at the replica', async () => {
+    const pool = openPool([(await startScorer()).address]);
+    await pool.score(rollouts(1));
+    const abort = new AbortController();
+    const waiting = pool.score([rollout('slow'), rollout('slow')], { signal: abort.signal });
+    await sleep(50);
+    abort.abort();
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+    await pool.score(rollouts(1));
+    expect(settled(pool.counters())).toMatchObject({ balance: 0, answered: 4 });
+  });
+});
+
+describe('replicas that die', () => {
+  test('kill -9 of one of two in mid-flight loses and doubles nothing', async () => {
+    const [first, second] = [await startScorer({ delayMs: 200 }), await startScorer({ delayMs: 200 })];
+    const pool = openPool([first.address, second.address]);
+    await pool.score(rollouts(2));
+    const items = rollouts(600);
+    const scoring = pool.score(items);
+    await sleep(60);
+    first.child.kill('SIGKILL');
+    expect(await scoring).toEqual(expected(items));
+    const counters = pool.counters();
+    expect(settled(counters)).toEqual({ balance: 0, answered: 602, duplicates: 0 });
+    expect(counters.redispatched).toBeGreaterThan(0);
+  });
+
+  test('the only replica may be restarted in mid-flight', async () => {
+    const first = await startScorer({ delayMs: 200 });
+    const pool = openPool([first.address]);
+    await pool.describe();
+    const items = rollouts(300);
+    const scoring = pool.score(items);
+    await sleep(60);
+    first.child.kill('SIGKILL');
+    await once(first.child, 'exit');
+    await startScorer({ address: first.address });
+    expect(await scoring).toEqual(expected(items));
+    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 300, duplicates: 0 });
+  });
+
+  test('a replica that drains answers what it has accepted, another takes the rest', async () => {
+    const [first, second] = [await startScorer({ delayMs: 100 }), await startScorer({ delayMs: 100 })];
+    const pool = openPool([first.address, second.address]);
+    const items = rollouts(2_000);
+    const scoring = pool.score(items);
+    await sleep(150);
+    first.child.kill('SIGTERM');
+    expect(await scoring).toEqual(expected(items));
+    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 2_000, duplicates: 0 });
+    if (first.child.exitCode === null) await once(first.child, 'exit');
+    expect(first.child.exitCode).toBe(0);
+  });
+
+  test('a stopped replica is noticed by keepalive and its rollouts go elsewhere', async () => {
+    const [first, second] = [await startScorer({ delayMs: 300 }), await startScorer({ delayMs: 300 })];
+    const pool = openPool([first.address, second.address]);
+    await pool.score(rollouts(2));
+    const items = rollouts(200);
+    const scoring = pool.score(items);
+    first.child.kill('SIGSTOP');
+    expect(await scoring).toEqual(expected(items));
+    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 202, duplicates: 0 });
+  }, 40_000);
+
+  test('a stream that is alive and silent is given up after the time to live', async () => {
+    const pool = openPool([(await startScorer({ silentStreams: 1 })).address], { ttlMs: 200 });
+    const items = rollouts(20);
+    expect(await pool.score(items)).toEqual(expected(items));
+    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 20, duplicates: 0 });
+  }, 20_000);
+
+  test('a rollout that kills every process it comes to is given up, the others are scored', async () => {
+    const keepAlive = async (address?: string): Promise<void> => {
+      const scorer = await startScorer(address ? { address } : {});
+      if (!address) addresses.push(scorer.address);
+      scorer.child.once('exit', () => !isDone && void keepAlive(scorer.address));
+    };
+    const addresses: string[] = [];
+    let isDone = false;
+    await keepAlive();
+    const pool = openPool(addresses);
+    const poison = pool.score([rollout('crash', 'poison')]).catch((error: unknown) => error);
+    expect(await poison).toMatchObject({ kind: 'unavailable', message: expect.stringContaining('rollout "poison"') });
+    const items = rollouts(5);
+    expect(await pool.score(items)).toEqual(expected(items));
+    isDone = true;
+  }, 60_000);
+});
+
+describe('pools that cannot work', () => {
+  test('with nobody there it gives up and names the addresses and the reasons', async () => {
+    const pool = openPool(['127.0.0.1:1', 'no-such-host.invalid:2'], { giveUpMs: 500 });
+    await expect(pool.score(rollouts(1))).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: expect.stringMatching(
+        /^no scorer could be used for 0\.5 s at 127\.0\.0\.1:1, no-such-host\.invalid:2: no-such-host.*ECONNREFUSED/s,
+      ),
+    });
+    await expect(pool.describe()).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+
+  test('replicas of different models are refused', async () => {
+    const addresses = [
+      (await startScorer({ digest: 'a'.repeat(64) })).address,
+      (await startScorer({ digest: 'b'.repeat(64) })).address,
+    ];
+    const pool = openPool(addresses);
+    const scoring = async () => {
+      for (;;) await pool.score(rollouts(2));
+    };
+    await expect(scoring()).rejects.toMatchObject({
+      kind: 'failed_precondition',
+      message: expect.stringMatching(
+        /serves fake@(a{12}|b{12}), .* serves fake@(a{12}|b{12}): scores of different models/,
+      ),
+    });
+  });
+
+  test('a scorer of another kind is refused at once', async () => {
+    const pool = createScoringPool({ kind: 'judge', addresses: [(await startScorer()).address] });
+    await expect(pool.describe()).rejects.toMatchObject({
+      kind: 'failed_precondition',
+      message: expect.stringContaining('serves something else'),
+    });
+    pool.close();
+  });
+
+  test('an address that is none is refused when the pool is made', () => {
+    expect(() => openPool(['localhost'])).toThrow('"localhost" is no address: it must be HOST:PORT');
+  });
+
+  test('a closed pool fails what waits and what comes', async () => {
+    const pool = openPool([(await startScorer()).address]);
+    const waiting = pool.score([rollout('slow')]);
+    await sleep(100);
+    pool.close();
+    await expect(waiting).rejects.toMatchObject({ kind: 'aborted' });
+    await expect(pool.score(rollouts(1))).rejects.toMatchObject({ kind: 'aborted' });
+  });
+});
