@@ -1,3 +1,4 @@
 export { digestFile, digestText } from './digest';
+export { fileError } from './file-error';
 export { readJson, readJsonLines, readText, type JsonLine } from './read';
-export { publishFolder, writeFileAtomically } from './publish';
+export { makeFolder, publishFolder, writeFileAtomically } from './publish';

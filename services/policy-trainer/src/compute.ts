@@ -31,7 +31,13 @@ export function createCompute(backend: BackendName, logger: Logger): Compute {
       logger.error({ err: error }, 'the compute thread has stopped');
     });
     worker = opened;
-    logger.info(await opened.call('open', undefined), 'backend open');
+    try {
+      logger.info(await opened.call('open', undefined), 'backend open');
+    } catch (error) {
+      worker = undefined;
+      await opened.close();
+      throw error;
+    }
     return opened;
   };
 

@@ -1,5 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { DomainError } from '@surefoot/errors';
+import { fileError } from '@surefoot/files';
 
 /** One iteration's metrics by name; a number that is not finite has no place in the file and is left out. */
 export type Metrics = Record<string, number>;
@@ -23,10 +24,12 @@ export interface MetricsFile {
 /**
  * Opens metrics.jsonl to go on after iteration `iteration`: what a killed process wrote beyond its checkpoint is cut off.
  *
- * @throws DomainError failed_precondition where the file lacks lines that the checkpoint relies on
+ * @throws DomainError failed_precondition where the file lacks lines that the checkpoint relies on; as `fileError`
  */
 export async function openMetricsFile(path: string, iteration: number): Promise<MetricsFile> {
-  const handle = await open(path, 'a+');
+  const handle = await open(path, 'a+').catch((error: unknown) => {
+    throw fileError(error, 'write', path);
+  });
   let kept: MetricsLine[];
   try {
     const text = await handle.readFile('utf8');
@@ -45,8 +48,12 @@ export async function openMetricsFile(path: string, iteration: number): Promise<
   return {
     kept,
     async append(line) {
-      await handle.write(formatMetricsLine(line));
-      await handle.datasync();
+      try {
+        await handle.appendFile(formatMetricsLine(line));
+        await handle.datasync();
+      } catch (error) {
+        throw fileError(error, 'write', path);
+      }
     },
     close: () => handle.close(),
   };

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { DomainError } from '@surefoot/errors';
+import { fileError } from '@surefoot/files';
 import type { SampledRollout } from './sampling';
 import type { Scores } from './training-job';
 
@@ -13,7 +14,9 @@ export interface RolloutsFile {
 
 /** Opens the file to go on after `bytes` bytes. @throws DomainError failed_precondition where it has fewer */
 export async function openRolloutsFile(path: string, bytes: number): Promise<RolloutsFile> {
-  const handle = await open(path, 'a');
+  const handle = await open(path, 'a').catch((error: unknown) => {
+    throw fileError(error, 'write', path);
+  });
   if ((await handle.stat()).size < bytes) {
     await handle.close();
     throw new DomainError(
@@ -38,8 +41,12 @@ export async function openRolloutsFile(path: string, bytes: number): Promise<Rol
         }),
       );
       const data = gzipSync(`${lines.join('\n')}\n`, { level: 1 });
-      await handle.write(data);
-      await handle.datasync();
+      try {
+        await handle.appendFile(data);
+        await handle.datasync();
+      } catch (error) {
+        throw fileError(error, 'write', path);
+      }
       return (size += data.length);
     },
     close: () => handle.close(),

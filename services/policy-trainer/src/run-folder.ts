@@ -1,7 +1,7 @@
-import { lstat, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { access, constants, lstat, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { publishFolder, readJson, writeFileAtomically } from '@surefoot/files';
+import { fileError, publishFolder, readJson, writeFileAtomically } from '@surefoot/files';
 import { readMetrics } from './metrics-file';
 import { isOwnedElsewhere } from './ownership';
 import type { Run } from './run';
@@ -119,7 +119,14 @@ export async function listCheckpoints(folder: string): Promise<number[]> {
     .sort((a, b) => b - a);
 }
 
-/** Makes the folder for checkpoints. */
-export async function prepareCheckpoints(folder: string): Promise<void> {
-  await mkdir(join(folder, runFiles.checkpoints), { recursive: true });
+/** Makes a folder where there is none, and checks that it can be written. @throws DomainError as `fileError` */
+export async function prepareFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+    await access(path, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new DomainError('failed_precondition', `${path} is a file where a folder is needed`, { cause: error });
+    throw fileError(error, 'write', path);
+  }
 }

@@ -1,5 +1,6 @@
 import { DomainError } from '@surefoot/errors';
 import { resolvePpoConfig, type PpoConfig } from '@surefoot/ppo';
+import { parseHostAndPort } from '@surefoot/service';
 
 /** Everything that decides the result of a run, every default filled in. */
 export interface RunSettings {
@@ -76,6 +77,6 @@ export function settingsDifferences(before: RunSettings, after: RunSettings): st
 function addressProblems(field: string, addresses: string): string[] {
   return addresses
     .split(',')
-    .filter((address) => !/^\S+:\d{1,5}$/.test(address.trim()))
+    .filter((address) => !((parseHostAndPort(address.trim())?.port ?? 0) > 0))
     .map((address) => `${field}: ${JSON.stringify(address.slice(0, 100))} is not host:port`);
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { toStatus, type Logger } from '@surefoot/service';
@@ -12,6 +12,7 @@ import type { RunExecution } from './run-execution';
 import {
   createRunFolder,
   listRunIds,
+  prepareFolder,
   readRun,
   removeRecord,
   runFiles,
@@ -73,7 +74,7 @@ export async function openRuns(options: {
   logger: Logger;
 }): Promise<Runs> {
   const { runsDirectory, dataDirectory, addresses, execution, logger } = options;
-  await mkdir(runsDirectory, { recursive: true });
+  await prepareFolder(runsDirectory);
   const queue = createRunQueue(queueCapacity);
   const own = new Map<string, OwnRun>();
   const starting = new Set<string>();
@@ -176,24 +177,24 @@ export async function openRuns(options: {
   }
 
   async function* watch(id: string, from: number, signal: AbortSignal): AsyncGenerator<RunEvent> {
-    const live = own.get(id)?.live;
     // Subscribed before the file is read, so that no iteration falls between the two.
+    const live = own.get(id)?.live;
     const events = live?.events(signal);
-    const upcoming = events?.next();
-    const run = live?.run() ?? (await get(id));
-    yield { run };
-    let last = Math.max(0, from - 1);
-    const written = await readMetrics(join(runFolder(runsDirectory, id), runFiles.metrics));
-    for (const line of written)
-      if (line.iteration > last && line.iteration <= run.iteration) {
+    const first = events?.next();
+    try {
+      const run = live?.run() ?? (await get(id));
+      yield { run };
+      let last = Math.max(0, from - 1);
+      for (const line of await readMetrics(join(runFolder(runsDirectory, id), runFiles.metrics))) {
+        if (line.iteration <= last || line.iteration > run.iteration) continue;
         yield { line };
         last = line.iteration;
       }
-    if (!events) return yield { run };
-    for (let next = await upcoming!; !next.done; next = await events.next()) {
-      const event = next.value;
-      if ('line' in event && event.line.iteration <= last) continue;
-      yield event;
+      if (!events) return yield { run };
+      for (let next = await first!; !next.done; next = await events.next())
+        if (!('line' in next.value) || next.value.line.iteration > last) yield next.value;
+    } finally {
+      void events?.return(undefined);
     }
   }
 

@@ -12,11 +12,12 @@ export async function startPolicyTrainer(config: Config, logger: Logger): Promis
   const runsDirectory = resolve(config.SUREFOOT_RUNS_DIR);
   const dataDirectory = resolve(config.SUREFOOT_DATA_DIR);
   const backend = config.SUREFOOT_BACKEND;
+  const execution = createRunExecution({ backend, patienceMs: config.SUREFOOT_SCORER_PATIENCE_MS, logger });
   const runs = await openRuns({
     runsDirectory,
     dataDirectory,
     addresses: { ensembleAddress: config.SUREFOOT_ENSEMBLE_ADDRESS, judgeAddress: config.SUREFOOT_JUDGE_ADDRESS },
-    execution: createRunExecution({ backend, patienceMs: config.SUREFOOT_SCORER_PATIENCE_MS, logger }),
+    execution,
     logger,
   });
   const generator = createGenerator({ backend, runsDirectory, dataDirectory, logger });
@@ -25,6 +26,10 @@ export async function startPolicyTrainer(config: Config, logger: Logger): Promis
     address: config.SUREFOOT_ADDRESS,
     drainMs: config.SUREFOOT_DRAIN_MS,
     logger,
+    ready: execution.prepare(),
+  }).catch(async (error: unknown) => {
+    await runs.close();
+    throw error;
   });
   return {
     address: server.address,

@@ -13,7 +13,7 @@ import { createMemo } from './memo';
 import { openMetricsFile } from './metrics-file';
 import { fitOnReferenceSamples } from './reference-samples';
 import { openRolloutsFile } from './rollouts-file';
-import { prepareCheckpoints, runFiles } from './run-folder';
+import { prepareFolder, runFiles } from './run-folder';
 import { sampleAndScore } from './sampling';
 import { loadStart } from './start';
 import type { TrainingContext, TrainingJob, TrainingOutcome } from './training-job';
@@ -43,7 +43,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     cleanUp.push(() => disposeModel(policy));
     const learner = createLearner(policy, start.reference, ppo, seed);
     cleanUp.push(() => disposeLearner(learner));
-    await prepareCheckpoints(job.folder);
+    await prepareFolder(file('checkpoints'));
     const last = await loadCheckpoint(job.folder, start.fingerprint);
     if (last) restoreLearner(learner, last.learner);
     const metricsFile = await openMetricsFile(file('metrics'), last?.iteration ?? 0);

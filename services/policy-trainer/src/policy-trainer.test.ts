@@ -1,0 +1,370 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import {
+  GenerateRequest,
+  PolicyTrainerClient,
+  PpoConfig as WirePpoConfig,
+  RunConfig,
+  RunState,
+  type Run,
+  type WatchRunResponse,
+} from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import { digestFile } from '@surefoot/files';
+import { callServerStream, callUnary, createClient, createLogger, readConfig } from '@surefoot/service';
+import type { RunningService } from '@surefoot/service';
+import { configSchema } from './config';
+import { startPolicyTrainer } from './server';
+import { createWorld, smallPpo, type World } from './testing';
+import { startService, stopServices, writeEnsemble, type ChildService } from './testing-services';
+
+jest.setTimeout(120_000);
+
+let world: World;
+let runs: string;
+let scorers: Record<'ensemble' | 'single' | 'judge' | 'otherJudge', ChildService>;
+let trainer: RunningService;
+let client: PolicyTrainerClient;
+
+const environment = (rest: Record<string, string> = {}) => ({
+  SUREFOOT_ADDRESS: '127.0.0.1:0',
+  SUREFOOT_RUNS_DIR: runs,
+  SUREFOOT_DATA_DIR: world.data,
+  SUREFOOT_ENSEMBLE_ADDRESS: scorers.ensemble.address,
+  SUREFOOT_JUDGE_ADDRESS: scorers.judge.address,
+  SUREFOOT_SCORER_PATIENCE_MS: '1000',
+  SUREFOOT_DRAIN_MS: '2000',
+  ...rest,
+});
+const logger = createLogger({ service: 'policy-trainer', version: 'test', level: 'silent' });
+const startTrainer = (rest?: Record<string, string>) =>
+  startPolicyTrainer(readConfig(configSchema, environment(rest)), logger);
+
+beforeAll(async () => {
+  world = await createWorld();
+  runs = world.folder('runs');
+  const scorer = async (service: string, name: string, members: number, seed: number) =>
+    startService(service, { SUREFOOT_MODEL: await writeEnsemble(world, name, members, seed) });
+  scorers = {
+    ensemble: await scorer('reward-ensemble', 'ensemble', 3, 100),
+    single: await scorer('reward-ensemble', 'single', 1, 200),
+    judge: await scorer('judge', 'judge', 1, 300),
+    otherJudge: await scorer('judge', 'other-judge', 1, 400),
+  };
+  trainer = await startTrainer();
+  client = createClient(PolicyTrainerClient, trainer.address);
+});
+afterAll(async () => {
+  client?.close();
+  await trainer?.close();
+  await stopServices();
+  world?.remove();
+});
+
+const config = (rest: Partial<RunConfig> = {}, ppo: Partial<WirePpoConfig> = {}) =>
+  RunConfig.fromPartial({
+    policy: 'base',
+    prompts: 'prompts.jsonl',
+    seed: 1000n,
+    ...rest,
+    ppo: WirePpoConfig.fromPartial({ ...(smallPpo as Partial<WirePpoConfig>), ...ppo }),
+  });
+const unary = { deadlineMs: 20_000 };
+const start = async (runId: string, of = config(), resume = false, via = client) =>
+  (await callUnary(via, 'startRun', { runId, config: of, resume }, unary)).run!;
+const get = async (runId: string, via = client) => (await callUnary(via, 'getRun', { runId }, unary)).run!;
+
+async function watch(runId: string, { fromIteration = 0, via = client } = {}): Promise<WatchRunResponse[]> {
+  const responses = [];
+  for await (const response of callServerStream(via, 'watchRun', { runId, fromIteration }, { deadlineMs: 60_000 }))
+    responses.push(response);
+  return responses;
+}
+const lastRun = (responses: WatchRunResponse[]) => responses.at(-1)!.run!;
+
+/** Starts a run and waits for its end. */
+async function complete(runId: string, of = config(), resume = false, via = client): Promise<Run> {
+  await start(runId, of, resume, via);
+  return lastRun(await watch(runId, { via }));
+}
+
+const weights = (runId: string) => digestFile(join(runs, runId, 'model', 'model.safetensors'));
+
+/** All that must not differ between a run and its like: everything but times. */
+async function essence(runId: string) {
+  const folder = join(runs, runId);
+  const lines = readFileSync(join(folder, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
+  const record = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8'));
+  return {
+    weights: await weights(runId),
+    best: await digestFile(join(folder, 'model-best', 'model.safetensors')),
+    metrics: lines.map((line) =>
+      Object.fromEntries(Object.entries(JSON.parse(line)).filter(([name]) => !name.startsWith('time/'))),
+    ),
+    evaluation: gunzipSync(readFileSync(join(folder, 'evaluation.jsonl.gz'))).toString(),
+    record: { ...record, id: '', seconds: 0 },
+  };
+}
+
+describe('a run', () => {
+  test('goes from start to end, can be watched twice, and leaves what its folder promises', async () => {
+    const queued = await start('whole', config({}, { iterations: 12 }));
+    expect([RunState.RUN_STATE_QUEUED, RunState.RUN_STATE_RUNNING]).toContain(queued.state);
+    expect(queued.config!.ppo!.adamBeta2).toBe(0.99);
+    const [one, other] = await Promise.all([watch('whole'), watch('whole')]);
+    const run = lastRun(one);
+    expect(run).toMatchObject({ state: RunState.RUN_STATE_COMPLETED, iteration: 12 });
+    expect(run.result!.final!.reward).toBeGreaterThan(0.3);
+    expect(run.result!.klTrajectory).toHaveLength(12);
+    expect(run.ensemble!.name).toBe('ensemble');
+    expect(run.judge!.name).toBe('judge');
+    expect(await get('whole')).toEqual(run);
+
+    const iterations = (responses: WatchRunResponse[]) => responses.flatMap(({ iteration }) => iteration || []);
+    expect(iterations(one)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
+    expect(iterations(other)).toEqual(iterations(one));
+    const replay = await watch('whole', { fromIteration: 11 });
+    expect(iterations(replay)).toEqual([11, 12]);
+    expect(replay.find(({ iteration }) => iteration === 11)!.metrics).toEqual(
+      one.find(({ iteration }) => iteration === 11)!.metrics,
+    );
+    expect(readdirSync(join(runs, 'whole')).sort()).toEqual(
+      ['checkpoints', 'config.json', 'evaluation.jsonl.gz', 'metrics.jsonl', 'model', 'model-best', 'run.json'].sort(),
+    );
+  });
+
+  test('twice the same gives the same, another judge changes no weight', async () => {
+    await complete('same-a');
+    await complete('same-b');
+    await complete('judged', config({ judgeAddress: scorers.otherJudge.address }));
+    await complete('unjudged', config({ judgeAddress: 'none' }));
+    expect(await essence('same-b')).toEqual(await essence('same-a'));
+    expect((await get('judged')).result!.final!.judge).not.toBe((await get('same-a')).result!.final!.judge);
+    expect((await get('unjudged')).judge).toBeUndefined();
+    for (const id of ['judged', 'unjudged']) expect(await weights(id)).toBe(await weights('same-a'));
+  });
+
+  test('with one member runs in a mode that needs no variance', async () => {
+    const run = await complete('single', config({ mode: 'vanilla', ensembleAddress: scorers.single.address }));
+    expect(run.state).toBe(RunState.RUN_STATE_COMPLETED);
+  });
+
+  test('waits for those before it; queued and running ones can be cancelled, ended ones cannot', async () => {
+    const long = config({}, { iterations: 100_000 });
+    await start('long', long);
+    await start('waiting', config());
+    await start('unwanted', config());
+    await until(async () => (await get('long')).iteration > 0);
+    expect((await get('waiting')).state).toBe(RunState.RUN_STATE_QUEUED);
+    const cancel = async (runId: string) => (await callUnary(client, 'cancelRun', { runId }, unary)).run!.state;
+    expect(await cancel('unwanted')).toBe(RunState.RUN_STATE_CANCELLED);
+    const watching = watch('long');
+    await cancel('long');
+    expect(lastRun(await watching).state).toBe(RunState.RUN_STATE_CANCELLED);
+    expect(lastRun(await watch('waiting')).state).toBe(RunState.RUN_STATE_COMPLETED);
+    expect(await cancel('unwanted')).toBe(RunState.RUN_STATE_CANCELLED);
+    await expect(cancel('waiting')).rejects.toMatchObject({ kind: 'failed_precondition' });
+    await expect(cancel('nothing')).rejects.toMatchObject({ kind: 'not_found' });
+    const { runs: all } = await callUnary(client, 'listRuns', {}, unary);
+    const state = new Map(all.map((run) => [run.id, run.state]));
+    expect(state.get('unwanted')).toBe(RunState.RUN_STATE_CANCELLED);
+    expect(all.findIndex(({ id }) => id === 'waiting')).toBeLessThan(all.findIndex(({ id }) => id === 'long'));
+  });
+
+  test('that is cancelled can be resumed and ends as if it had not been', async () => {
+    await complete('uncut');
+    await start('cut');
+    await until(async () => (await get('cut')).iteration >= 2);
+    await callUnary(client, 'cancelRun', { runId: 'cut' }, unary).catch(() => undefined);
+    await watch('cut');
+    await complete('cut', config(), true);
+    expect(await essence('cut')).toEqual(await essence('uncut'));
+  });
+
+  test('fails when no scorer answers, and goes on when one does', async () => {
+    await start('orphan', config({ ensembleAddress: '127.0.0.1:9' }));
+    const failed = lastRun(await watch('orphan'));
+    expect(failed).toMatchObject({
+      state: RunState.RUN_STATE_FAILED,
+      error: { code: 14, message: expect.stringContaining('127.0.0.1:9') },
+    });
+    expect((await complete('orphan', config(), true)).state).toBe(RunState.RUN_STATE_COMPLETED);
+    expect(await essence('orphan')).toEqual(await essence('uncut'));
+  });
+
+  test('survives the death of one of two replicas without a changed bit', async () => {
+    const replica = () => startService('reward-ensemble', { SUREFOOT_MODEL: join(world.data, 'ensemble') });
+    const [one, other] = [await replica(), await replica()];
+    await start('replicas', config({ ensembleAddress: `${one.address},${other.address}` }));
+    await until(async () => (await get('replicas')).iteration >= 2);
+    await one.stop('SIGKILL');
+    expect(lastRun(await watch('replicas')).state).toBe(RunState.RUN_STATE_COMPLETED);
+    await other.stop('SIGKILL');
+    expect(await essence('replicas')).toEqual(await essence('uncut'));
+  });
+});
+
+describe('bad requests', () => {
+  const cases: [string, Partial<RunConfig>, Partial<WirePpoConfig>, string, RegExp][] = [
+    ['no policy', { policy: '' }, {}, 'invalid_argument', /policy/],
+    ['a missing policy', { policy: 'bose' }, {}, 'not_found', /policy: bose does not exist/],
+    ['a missing file', { evalPrompts: 'none.jsonl' }, {}, 'not_found', /eval_prompts: none.jsonl/],
+    ['a path outside', { prompts: '../runs/whole/config.json' }, {}, 'invalid_argument', /outside the data directory/],
+    ['a link to outside', { prompts: 'sneaky.jsonl' }, {}, 'invalid_argument', /outside the data directory/],
+    ['a file for a folder', { policy: 'prompts.jsonl' }, {}, 'invalid_argument', /not a folder/],
+    ['NaN', {}, { learningRate: Number.NaN, klTarget: -1 }, 'invalid_argument', /learningRate.*klTarget/],
+    ['a batch that does not divide', {}, { minibatchSize: 5 }, 'invalid_argument', /minibatchSize 5/],
+    ['an unknown mode', { mode: 'brave' }, {}, 'invalid_argument', /mode must be one of/],
+    ['an unknown reward', { reward: 'luck' }, {}, 'invalid_argument', /reward must be one of/],
+    ['a member too many', { member: 3 }, {}, 'invalid_argument', /member 3/],
+    ['a huge seed', { seed: 2n ** 63n }, {}, 'invalid_argument', /seed/],
+    ['no address', { ensembleAddress: 'nowhere' }, {}, 'invalid_argument', /ensemble_address/],
+    ['a port too many', { judgeAddress: '127.0.0.1:70000' }, {}, 'invalid_argument', /judge_address/],
+  ];
+  test.each(cases)('%s is refused and leaves no folder', async (_, rest, ppo, kind, message) => {
+    if (!existsSync(join(world.data, 'sneaky.jsonl')))
+      symlinkSync(join(runs, 'whole', 'metrics.jsonl'), join(world.data, 'sneaky.jsonl'));
+    await expect(start('refused', config(rest, ppo))).rejects.toMatchObject({
+      kind,
+      message: expect.stringMatching(message),
+    });
+    expect(existsSync(join(runs, 'refused'))).toBe(false);
+  });
+
+  test('a variance asked of one member is refused', async () => {
+    await expect(start('refused', config({ ensembleAddress: scorers.single.address }))).rejects.toMatchObject({
+      kind: 'failed_precondition',
+      message: expect.stringContaining('one member has no variance'),
+    });
+  });
+
+  test('names that are no names, and names that are taken', async () => {
+    for (const id of ['../x', 'A', 'a'.repeat(64)])
+      await expect(start(id)).rejects.toMatchObject({ kind: 'invalid_argument' });
+    await expect(start('whole')).rejects.toMatchObject({ kind: 'already_exists' });
+    await expect(get('../runs')).rejects.toMatchObject({ kind: 'invalid_argument' });
+    await expect(get('nothing')).rejects.toMatchObject({ kind: 'not_found' });
+    await expect(watch('nothing')).rejects.toMatchObject({ kind: 'not_found' });
+  });
+
+  test('a resume with other settings names them; of a completed run it gives the run', async () => {
+    await expect(start('uncut', config({ seed: 5n }, { beta: 0.3 }), true)).rejects.toMatchObject({
+      kind: 'failed_precondition',
+      message: expect.stringMatching(/seed: 1000 → 5; beta: 0.2 → 0.3/),
+    });
+    expect((await start('uncut', config(), true)).state).toBe(RunState.RUN_STATE_COMPLETED);
+  });
+
+  test('files that are no prompts or no model fail the run with file and reason, and the trainer lives', async () => {
+    writeFileSync(join(world.data, 'broken.jsonl'), '{"prompt": "is it ?"}\n{"prompt": 3}\n');
+    mkdirSync(join(world.data, 'hollow'));
+    const broken = await complete('broken', config({ prompts: 'broken.jsonl' }));
+    expect(broken.error).toMatchObject({ code: 3, message: expect.stringMatching(/broken.jsonl line 2/) });
+    const hollow = await complete('hollow', config({ policy: 'hollow' }));
+    expect(hollow.error).toMatchObject({ code: 5, message: expect.stringContaining('config.json') });
+    expect((await complete('after')).state).toBe(RunState.RUN_STATE_COMPLETED);
+  });
+});
+
+describe('Generate', () => {
+  const generate = async (request: Partial<GenerateRequest>) => {
+    const responses = [];
+    const full = GenerateRequest.fromPartial({ prompts: ['is it ?', 'soup'], maxNewTokens: 5, ...request });
+    for await (const response of callServerStream(client, 'generate', full, { deadlineMs: 20_000 }))
+      responses.push(response);
+    return responses.sort((a, b) => a.index - b.index);
+  };
+
+  test('answers every prompt, the same for the same seed, from a folder or from a run', async () => {
+    const first = await generate({ policy: 'base', temperature: 1, seed: 3n });
+    expect(first.map(({ index }) => index)).toEqual([0, 1]);
+    expect(await generate({ policy: 'base', temperature: 1, seed: 3n })).toEqual(first);
+    expect(await generate({ runId: 'whole', temperature: 1, seed: 3n })).not.toEqual(first);
+    expect(await generate({ policy: 'base', seed: 1n })).toEqual(await generate({ policy: 'base', seed: 2n }));
+  });
+
+  test.each<[string, Partial<GenerateRequest>, string]>([
+    ['no prompts', { policy: 'base', prompts: [] }, 'invalid_argument'],
+    ['an empty prompt', { policy: 'base', prompts: [''] }, 'invalid_argument'],
+    ['an unknown word', { policy: 'base', prompts: ['xylophone'] }, 'invalid_argument'],
+    ['a temperature below 0', { policy: 'base', temperature: -1 }, 'invalid_argument'],
+    ['more tokens than positions', { policy: 'base', maxNewTokens: 100 }, 'invalid_argument'],
+    ['a missing model', { policy: 'nothing' }, 'not_found'],
+    ['a run without a model', { runId: 'broken' }, 'not_found'],
+    ['a path outside', { policy: '../../etc' }, 'invalid_argument'],
+  ])('%s is refused', async (_, request, kind) => {
+    await expect(generate(request)).rejects.toMatchObject({ kind });
+  });
+});
+
+describe('a trainer process', () => {
+  test('killed at any instant, the run goes on and ends with the same bytes', async () => {
+    const longer = config({ keepRollouts: true }, { iterations: 20 });
+    await complete('never-killed', longer);
+    for (const [attempt, delayMs] of [400, 700, 550, 800, 650].entries()) {
+      const child = await startService('policy-trainer', environment());
+      const via = createClient(PolicyTrainerClient, child.address);
+      const resumed = await start('killed', longer, true, via);
+      expect(resumed.state).not.toBe(RunState.RUN_STATE_COMPLETED);
+      // Instants from the reference samples to the last iterations; odd attempts hit the middle of an iteration.
+      if (attempt > 0) await until(async () => (await get('killed', via)).iteration >= attempt * 4);
+      else await new Promise((resolve) => setTimeout(resolve, delayMs / 10));
+      await new Promise((resolve) => setTimeout(resolve, delayMs / 100));
+      await child.stop('SIGKILL');
+      via.close();
+      expect(existsSync(join(runs, 'killed', 'run.json'))).toBe(false);
+      expect((await get('killed')).state).toBe(RunState.RUN_STATE_INTERRUPTED);
+    }
+    await complete('killed', longer, true);
+    expect(await essence('killed')).toEqual(await essence('never-killed'));
+    const rollouts = (id: string) => gunzipSync(readFileSync(join(runs, id, 'rollouts.jsonl.gz'))).toString();
+    expect(rollouts('killed')).toBe(rollouts('never-killed'));
+  });
+
+  test('ends with status 0 on SIGTERM in the middle of a run, which another process may resume at once', async () => {
+    const child = await startService('policy-trainer', environment());
+    const via = createClient(PolicyTrainerClient, child.address);
+    await start('terminated', config({}, { iterations: 15 }), false, via);
+    await until(async () => (await get('terminated', via)).iteration >= 2);
+    await expect(start('terminated', config({}, { iterations: 15 }), true)).rejects.toMatchObject({
+      kind: 'failed_precondition',
+      message: expect.stringContaining('another process works on'),
+    });
+    expect((await get('terminated')).state).toBe(RunState.RUN_STATE_RUNNING);
+    const watching = watch('terminated', { via });
+    expect(await child.stop('SIGTERM')).toBe(0);
+    via.close();
+    await watching.catch(() => undefined);
+    expect((await complete('terminated', config({}, { iterations: 15 }), true)).state).toBe(
+      RunState.RUN_STATE_COMPLETED,
+    );
+  });
+
+  test('that cannot have its runs directory, its port or its backend says so in one line and ends with status 1', async () => {
+    const start = (rest: Record<string, string>) => startService('policy-trainer', environment(rest));
+    await expect(start({ SUREFOOT_RUNS_DIR: join(world.data, 'prompts.jsonl') })).rejects.toThrow(
+      /status 1.*is a file where a folder is needed/s,
+    );
+    await expect(start({ SUREFOOT_ADDRESS: trainer.address })).rejects.toThrow(/status 1.*in use/s);
+    await expect(start({ SUREFOOT_BACKEND: 'webgpu' })).rejects.toThrow(/status 1.*not available/s);
+  });
+
+  test('whose run cannot be written fails the run with the reason and goes on serving', async () => {
+    await start('blocked', config({}, { iterations: 100_000 }));
+    await until(async () => (await get('blocked')).iteration > 0);
+    rmSync(join(runs, 'blocked', 'checkpoints'), { recursive: true });
+    const run = lastRun(await watch('blocked'));
+    expect(run.state).toBe(RunState.RUN_STATE_FAILED);
+    expect(run.error!.message).toContain('checkpoints');
+    expect((await complete('after-blocked')).state).toBe(RunState.RUN_STATE_COMPLETED);
+  });
+});
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error('waited for a minute');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
