@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { publishFolder, readJson, readJsonLines, writeFileAtomically } from './index';
+import { makeFolder, publishFolder, readJson, readJsonLines, writeFileAtomically } from './index';
 
 let folder: string;
 beforeEach(async () => {
@@ -55,6 +55,14 @@ describe('writing', () => {
     await expect(writeFileAtomically(join(folder, 'none', 'a'), 'new')).rejects.toMatchObject({ kind: 'not_found' });
     expect(await readdir(folder)).toEqual(['a']);
     expect(await readFile(join(folder, 'a'), 'utf8')).toBe('old');
+  });
+  test('a folder is made with those above it, and a file in the way is named', async () => {
+    await makeFolder(join(folder, 'a', 'b'));
+    await makeFolder(join(folder, 'a', 'b'));
+    expect(await readdir(join(folder, 'a'))).toEqual(['b']);
+    await writeFile(join(folder, 'file'), '');
+    for (const path of [join(folder, 'file'), join(folder, 'file', 'b')])
+      await expect(makeFolder(path)).rejects.toMatchObject({ message: expect.stringContaining(path) });
   });
   test('a folder appears whole or not at all', async () => {
     const target = join(folder, 'model');

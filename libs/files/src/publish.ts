@@ -28,6 +28,24 @@ export async function writeFileAtomically(path: string, data: string | Uint8Arra
 }
 
 /**
+ * Makes a folder, and those above it that are missing.
+ *
+ * @throws DomainError failed_precondition (read-only, a file in the way), resource_exhausted (disk full)
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const target = resolve(path);
+  try {
+    // Node's recursive mkdir answers "does not exist" where the file system is read-only; a plain one tells the truth.
+    let topmost = target;
+    while (!existsSync(dirname(topmost))) topmost = dirname(topmost);
+    if (!existsSync(topmost)) await mkdir(topmost);
+    await mkdir(target, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'write', path);
+  }
+}
+
+/**
  * Fills a folder beside `path` and renames it into place, so that `path` is complete or absent.
  *
  * @param write fills the folder it is given
@@ -49,7 +67,8 @@ export async function publishFolder<Result>(
   });
   const beside = join(dirname(target), `.${basename(target)}.${randomUUID()}.part`);
   try {
-    await mkdir(beside, { recursive: true });
+    await makeFolder(dirname(target));
+    await mkdir(beside);
     const result = await write(beside);
     await refuseExisting();
     await moveIntoPlace(beside, target);

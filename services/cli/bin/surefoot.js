@@ -18,7 +18,7 @@ function isBuilt() {
 
 function build() {
   process.stderr.write('surefoot: building (this happens once) …\n');
-  const args = [join(root, 'node_modules/nx/bin/nx.js'), 'run-many', '-t', 'build', '--outputStyle=static'];
+  const args = [join(root, 'node_modules/nx/dist/bin/nx.js'), 'run-many', '-t', 'build', '--outputStyle=static'];
   const { status } = spawnSync(process.execPath, args, {
     cwd: root,
     env: { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false', NX_NO_CLOUD: 'true' },

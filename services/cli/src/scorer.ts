@@ -2,11 +2,19 @@ import { DomainError } from '@surefoot/errors';
 import type { RolloutRow } from '@surefoot/preference';
 import type { ModelIdentity, Rollout } from '@surefoot/proto/surefoot/common/v1/common';
 import { RewardEnsembleClient, type RolloutScore } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
-import { disposeEnsemble, encodeSequence, loadEnsemble, scoreSequences, type Calibration } from '@surefoot/reward';
+import {
+  disposeEnsemble,
+  encodeSequence,
+  loadEnsemble,
+  scoreSequences,
+  type Calibration,
+  type RewardEnsemble,
+} from '@surefoot/reward';
 import { callUnary, createClient } from '@surefoot/service';
 import { openBackend, type BackendName } from '@surefoot/tensor';
 import { UsageError } from './failure';
 import { atLine } from './lines';
+import { checkIds } from './model-options';
 import { address, backend, option, text } from './option';
 
 /** An ensemble that scores rollouts, here or in a service. */
@@ -52,10 +60,17 @@ async function localScorer(folder: string, name: BackendName): Promise<Scorer> {
     score: (rows) =>
       scoreSequences(
         ensemble,
-        rows.map((row) => atLine(`id ${row.id}`, () => encodeSequence(ensemble.tokenizer, row, ensemble.maxTokens))),
+        rows.map((row) => encode(ensemble, row)),
       ),
     close: () => disposeEnsemble(ensemble),
   };
+}
+
+function encode({ tokenizer, members, maxTokens }: RewardEnsemble, row: RolloutRow): Int32Array {
+  const where = `id ${row.id}`;
+  const ids = atLine(where, () => encodeSequence(tokenizer, row, maxTokens));
+  checkIds(ids, members[0]!.config, { where });
+  return ids;
 }
 
 const describeMs = 20_000;

@@ -77,7 +77,7 @@ async function watch(
   for (let failures = 0; ;) {
     try {
       const request = { runId, fromIteration };
-      for await (const message of callServerStream(client, client.watchRun, request, { deadlineMs: watchMs, signal })) {
+      for await (const message of callServerStream(client, 'watchRun', request, { deadlineMs: watchMs, signal })) {
         failures = 0;
         if (message.iteration > 0) {
           fromIteration = message.iteration + 1;

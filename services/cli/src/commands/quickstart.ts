@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { DomainError } from '@surefoot/errors';
-import { readJson } from '@surefoot/files';
+import { makeFolder, readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import { resolvePpoConfig, type PpoMode } from '@surefoot/ppo';
 import { readPairs } from '@surefoot/preference';
@@ -43,9 +41,7 @@ export const quickstart = defineCommand({
   async run(options, context) {
     const { out = defaultOutput('quickstart'), workers, backend: name } = options;
     const folder = resolve(out);
-    await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-      throw new DomainError('failed_precondition', `cannot write ${out}: ${error.message}`, { cause: error });
-    });
+    await makeFolder(folder);
     try {
       await prepare(folder, options, context);
       const config = quickstartExperiment(folder, options);

@@ -1,6 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomically } from '@surefoot/files';
+import { makeFolder, writeFileAtomically } from '@surefoot/files';
 import { readRollouts } from '@surefoot/preference';
 import { disagreementFigures } from '@surefoot/report';
 import { disagreement } from '@surefoot/reward';
@@ -41,7 +40,7 @@ export const rewardDisagree = defineCommand({
       rows.map(({ id }) => id),
     );
     const figures = await disagreementFigures(found, { id: options.id });
-    await mkdir(options.out, { recursive: true });
+    await makeFolder(options.out);
     for (const { name, svg } of figures) await writeFileAtomically(join(options.out, name), svg);
     const document = { ...found, model: scorer.model };
     await writeFileAtomically(join(options.out, 'disagreement.json'), `${toJson(document, 2)}\n`);

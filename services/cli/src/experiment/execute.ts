@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { DomainError } from '@surefoot/errors';
+import { makeFolder } from '@surefoot/files';
 import { RunState } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { Context } from '../command';
 import { Interrupted } from '../failure';
@@ -41,7 +41,7 @@ export async function executeRuns(
   execution: Execution,
 ): Promise<void> {
   const { out, trainers, services, context } = execution;
-  await mkdir(runsFolder(out), { recursive: true });
+  await makeFolder(runsFolder(out));
   const blocks = [...new Set(todo.map(({ block }) => block))];
   const scorers = await startScorers(services, config, blocks);
   const workers = await startWorkers(config, todo.length, scorers, execution);

@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { DomainError } from '@surefoot/errors';
+import { makeFolder } from '@surefoot/files';
 import { openBackend, type BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
 import { withLocalServices } from '../local/services';
@@ -50,9 +50,7 @@ export async function runExperiment(
   );
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
   const judge = config.judge && (await describeJudge(config.judge));
-  await mkdir(out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new DomainError('failed_precondition', `cannot write ${out}: ${error.message}`, { cause: error });
-  });
+  await makeFolder(out);
   const surroundings = { ensembles, judge, backend: trainers ? 'remote' : await describeBackend(backend) };
   await writeExperimentFile(out, config, surroundings, { resume: resume || index !== undefined });
   const completed = new Set(

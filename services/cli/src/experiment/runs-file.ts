@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readJson, writeFileAtomically } from '@surefoot/files';
+import { makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
 import { parseRunRecord, type RunRecord } from '@surefoot/risk';
 import { toJson } from '../terminal';
 import type { PlannedRun } from './plan';
@@ -45,7 +44,7 @@ export async function writeFailedRun(out: string, planned: PlannedRun, reason: s
 /** Writes run.json for a run whose trainer has its runs directory elsewhere, or none any more. */
 export async function writeRunJson(out: string, id: string, content: object): Promise<void> {
   const path = runJsonPath(out, id);
-  await mkdir(join(path, '..'), { recursive: true });
+  await makeFolder(join(path, '..'));
   await writeFileAtomically(path, `${toJson(content, 2)}\n`);
 }
 

@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { DomainError } from '@surefoot/errors';
+import { makeFolder } from '@surefoot/files';
 import type { Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
@@ -27,12 +27,12 @@ export async function runLocally(
 ): Promise<Run> {
   const { block, judge } = file;
   if (!block.ensemble) throw new DomainError('invalid_argument', 'the run needs an ensemble: a folder or HOST:PORT');
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   if (hasBegun(out, { id }) && !resume)
     throw new DomainError('already_exists', `${out} holds this run already: add --resume or choose another --out`);
   return withLocalServices(out, { backend, context }, async (services) => {
     const scorers = await startScorers(services, { judge }, [block]);
-    await mkdir(runsFolder(out), { recursive: true });
+    await makeFolder(runsFolder(out));
     const addresses = scorers.addressesOf(block);
     const worker = await localWorker(services, 'trainer', {
       SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),

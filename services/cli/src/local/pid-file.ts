@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readJson, writeFileAtomically } from '@surefoot/files';
+import { makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
 import { z } from 'zod';
 import { endProcesses, isAlive, processIdentity, type ProcessIdentity } from './process-identity';
 
@@ -27,9 +27,7 @@ export const pidFilePath = (out: string) => join(out, 'surefoot.pid');
  */
 export async function claimFolder(out: string): Promise<PidFile> {
   const path = pidFilePath(out);
-  await mkdir(out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new DomainError('failed_precondition', `cannot write ${out}: ${error.message}`, { cause: error });
-  });
+  await makeFolder(out);
   const other = await readPidFile(path);
   if (other && isAlive(other.owner))
     throw new DomainError(

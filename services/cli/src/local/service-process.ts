@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DomainError } from '@surefoot/errors';
+import { makeFolder } from '@surefoot/files';
 import { Interrupted } from '../failure';
 
 /** The services that this package can start. */
@@ -40,7 +40,7 @@ export async function startService(
   settings: { name: string; env: NodeJS.ProcessEnv; log: string; signal: AbortSignal },
 ): Promise<ServiceProcess> {
   const { name, env, log, signal } = settings;
-  await mkdir(dirname(log), { recursive: true });
+  await makeFolder(dirname(log));
   const child = spawn(process.execPath, [serviceMain(service)], {
     env: { SUREFOOT_ADDRESS: '127.0.0.1:0', ...env, SUREFOOT_EXIT_WITH_PARENT: '1' },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,0 +1,123 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { stringify } from 'yaml';
+import { start, surefoot, timelessRuns, tinyQuickstart, until, workFolder } from './testing';
+
+let work: Awaited<ReturnType<typeof workFolder>>;
+const at = (...path: string[]) => join(work.path, ...path);
+const iterations = 12;
+const experiment = {
+  name: 'resume',
+  policy: 'quick/task/base',
+  blocks: [{ name: 'a', ensemble: 'quick/ensemble' }],
+  judge: 'quick/judge',
+  gold: 'quick/task/gold.json',
+  prompts: 'quick/task/prompts.jsonl',
+  methods: ['vanilla', 'uwo'],
+  runs: 1,
+  ppo: { iterations, referenceSamples: 64, evaluationSamples: 64 },
+};
+const run = (out: string, ...more: string[]) => [
+  'experiment',
+  'run',
+  '--config',
+  'experiment.yaml',
+  '--workers',
+  '1',
+  '--out',
+  out,
+  ...more,
+];
+
+beforeAll(async () => {
+  work = await workFolder();
+  expect(await surefoot([...tinyQuickstart, '--out', 'quick'], { cwd: work.path })).toMatchObject({ status: 0 });
+  await writeFile(at('experiment.yaml'), stringify(experiment));
+  expect(await surefoot(run('whole'), { cwd: work.path })).toMatchObject({ status: 0 });
+}, 300_000);
+afterAll(() => work.remove());
+
+/** Iterations that a run of an experiment has finished. */
+function finished(out: string, id = 'vanilla-a-0'): number {
+  const path = at(out, 'runs', id, 'metrics.jsonl');
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0;
+}
+
+/** Kills the trainer that a pid file names. */
+function killTrainer(out: string): void {
+  const { children } = JSON.parse(readFileSync(at(out, 'surefoot.pid'), 'utf8')) as {
+    children: { name: string; pid: number }[];
+  };
+  process.kill(children.findLast(({ name }) => name === 'trainer-1')!.pid, 'SIGKILL');
+}
+
+describe('an experiment', () => {
+  test('whose trainer is killed goes on by itself, to the same bytes', async () => {
+    const running = start(run('killed'), { cwd: work.path });
+    await until(() => finished('killed') >= 3);
+    killTrainer('killed');
+    expect(await running.ended).toMatchObject({ status: 0 });
+    expect(await timelessRuns(at('killed'))).toBe(await timelessRuns(at('whole')));
+    const weights = (out: string) => readFileSync(at(out, 'runs', 'uwo-a-0', 'model', 'model.safetensors'));
+    expect(weights('killed').equals(weights('whole'))).toBe(true);
+  }, 180_000);
+
+  test('that is killed with all it started ends the same after --resume', async () => {
+    const running = start(run('crashed'), { cwd: work.path });
+    await until(() => finished('crashed') >= 3);
+    killTrainer('crashed');
+    running.child.kill('SIGKILL');
+    await running.ended;
+    const refused = await surefoot(run('crashed'), { cwd: work.path });
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toContain('--resume');
+    expect(await surefoot(run('crashed', '--resume'), { cwd: work.path })).toMatchObject({ status: 0 });
+    expect(await timelessRuns(at('crashed'))).toBe(await timelessRuns(at('whole')));
+  }, 180_000);
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'that gets %s ends with 130, keeps what is finished and leaves no process',
+    async (signal) => {
+      const out = `stopped-${signal}`;
+      const running = start(run(out), { cwd: work.path });
+      await until(() => finished(out) >= 2);
+      running.child.kill(signal);
+      const ended = await running.ended;
+      expect(ended).toMatchObject({ status: 130, stdout: '' });
+      expect(ended.stderr.trimEnd().split('\n').at(-1)).toContain('--resume');
+      expect(existsSync(at(out, 'surefoot.pid'))).toBe(false);
+      expect(await surefoot(run(out, '--resume'), { cwd: work.path })).toMatchObject({ status: 0 });
+      expect(await timelessRuns(at(out))).toBe(await timelessRuns(at('whole')));
+    },
+    180_000,
+  );
+
+  test('is ended from outside by stop', async () => {
+    const running = start(run('outside'), { cwd: work.path });
+    await until(() => finished('outside') >= 1);
+    expect(await surefoot(['stop', '--out', 'outside'], { cwd: work.path })).toMatchObject({ status: 0 });
+    expect((await running.ended).status).toBe(130);
+    expect(existsSync(at('outside', 'surefoot.pid'))).toBe(false);
+  }, 120_000);
+
+  test('done index by index has the runs of one done at once', async () => {
+    for (const index of ['1', '0'])
+      expect(
+        await surefoot(['experiment', 'index', '--config', 'experiment.yaml', '--out', 'indexed', '--index', index], {
+          cwd: work.path,
+        }),
+      ).toMatchObject({ status: 0 });
+    expect(await timelessRuns(at('indexed'))).toBe(await timelessRuns(at('whole')));
+  }, 180_000);
+
+  test('with other values than the folder holds is not resumed', async () => {
+    await cp(at('whole'), at('copy'), { recursive: true });
+    await writeFile(at('other.yaml'), stringify({ ...experiment, seed: 5 }));
+    const words = ['experiment', 'run', '--config', 'other.yaml', '--out', 'copy', '--resume'];
+    const ended = await surefoot(words, { cwd: work.path });
+    expect(ended).toMatchObject({ status: 1, stdout: '' });
+    expect(ended.stderr).toContain('other values of seed');
+  }, 60_000);
+});

@@ -1,0 +1,53 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { ppoDefaults } from '@surefoot/ppo';
+import { planRuns } from './plan';
+import { collectRuns, runJsonPath, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
+
+let out: string;
+beforeEach(async () => {
+  out = await mkdtemp(join(tmpdir(), 'surefoot-cli-'));
+});
+afterEach(() => rm(out, { recursive: true }));
+
+const plan = planRuns(
+  { blocks: [{ name: 'a' }], methods: [{ name: 'vanilla', ppo: ppoDefaults }], runs: 3, seed: 1000 },
+  [2],
+);
+const ended = {
+  status: 'completed',
+  iterations: 60,
+  initial: { gold: 0.12, judge: -0.4 },
+  final: { gold: 0.33, judge: 0.1, kl: 3.02, reward: 1.2 },
+  peak: { gold: 0.6, iteration: 22 },
+  trajectory: { gold: [0.1], kl: [0] },
+  seconds: 31.2,
+  id: 'not repeated',
+};
+
+describe('runs.jsonl', () => {
+  test('has a line for each run that has ended, in index order, its fields in the documented order', async () => {
+    await writeRunJson(out, plan[2]!.id, ended);
+    await writeRunJson(out, plan[0]!.id, ended);
+    await writeRunsFile(out, await collectRuns(out, plan));
+    const lines = (await readFile(join(out, 'runs.jsonl'), 'utf8')).trimEnd().split('\n');
+    expect(lines).toHaveLength(2);
+    expect(lines[1]).toBe(
+      '{"method":"vanilla","block":"a","run":2,"index":2,"member":0,"seed":1002,"status":"completed","iterations":60,' +
+        '"initial":{"gold":0.12,"judge":-0.4},"final":{"gold":0.33,"judge":0.1,"kl":3.02,"reward":1.2},' +
+        '"peak":{"gold":0.6,"iteration":22},"trajectory":{"gold":[0.1],"kl":[0]},"seconds":31.2}',
+    );
+  });
+  test('counts a run that its trainer could not finish', async () => {
+    await writeFailedRun(out, plan[1]!, 'the trainer died');
+    expect(await collectRuns(out, plan)).toMatchObject([{ index: 1, status: 'failed', iterations: 0 }]);
+  });
+  test('a damaged run.json is refused by name', async () => {
+    await writeRunJson(out, plan[0]!.id, { status: 'completed' });
+    await expect(collectRuns(out, plan)).rejects.toThrow(runJsonPath(out, plan[0]!.id));
+    await writeFile(runJsonPath(out, plan[0]!.id), '{');
+    await expect(collectRuns(out, plan)).rejects.toThrow('is not JSON');
+  });
+});
