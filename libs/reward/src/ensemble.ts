@@ -34,9 +34,7 @@ export interface RewardEnsemble {
  * Tensors: the caller disposes the ensemble with {@link disposeEnsemble}.
  */
 export async function loadEnsemble(folder: string): Promise<RewardEnsemble> {
-  const isPlain = existsSync(join(folder, 'config.json')) && !existsSync(join(folder, 'ensemble.json'));
-  const file = isPlain ? plainFile(folder) : await readEnsembleFile(folder);
-  const paths = file.members.map(({ path }) => join(folder, path));
+  const { file, paths } = await readFolder(folder);
   const tokenizer = await sharedTokenizer(paths);
   const members: LanguageModel[] = [];
   try {
@@ -54,6 +52,11 @@ export async function loadEnsemble(folder: string): Promise<RewardEnsemble> {
     throw error;
   }
   return describeEnsemble(file, members, tokenizer);
+}
+
+/** The tokenizer of such a folder alone, without any weights. @throws as {@link loadEnsemble} */
+export async function loadEnsembleTokenizer(folder: string): Promise<Tokenizer> {
+  return sharedTokenizer((await readFolder(folder)).paths);
 }
 
 /** Frees the members' weights. */
@@ -75,6 +78,12 @@ function describeEnsemble(file: EnsembleFile, members: LanguageModel[], tokenize
     digest: digestText(JSON.stringify([memberDigests, calibration, tokenizer.digest])),
     maxTokens: Math.min(...members.map(({ config }) => config.maxPositions)),
   };
+}
+
+async function readFolder(folder: string): Promise<{ file: EnsembleFile; paths: string[] }> {
+  const isPlain = existsSync(join(folder, 'config.json')) && !existsSync(join(folder, 'ensemble.json'));
+  const file = isPlain ? plainFile(folder) : await readEnsembleFile(folder);
+  return { file, paths: file.members.map(({ path }) => join(folder, path)) };
 }
 
 function plainFile(folder: string): EnsembleFile {

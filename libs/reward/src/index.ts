@@ -1,7 +1,7 @@
 export { calibrateEnsemble } from './calibrate';
 export { disagreement, type Disagreement, type TextDisagreement } from './disagreement';
 export { encodeSequence } from './encode-pairs';
-export { disposeEnsemble, loadEnsemble, type RewardEnsemble } from './ensemble';
+export { disposeEnsemble, loadEnsemble, loadEnsembleTokenizer, type RewardEnsemble } from './ensemble';
 export { ensembleStatistics, type Calibration, type EnsembleStatistics } from './ensemble-statistics';
 export { fitEnsemble, type FitReport, type MemberReport } from './fit-ensemble';
 export { type FitOptions, type FitProgress } from './fit-settings';
