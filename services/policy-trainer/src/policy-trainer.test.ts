@@ -346,7 +346,9 @@ describe('a trainer process', () => {
     await expect(start({ SUREFOOT_RUNS_DIR: join(world.data, 'prompts.jsonl') })).rejects.toThrow(
       /status 1.*is a file where a folder is needed/s,
     );
-    await expect(start({ SUREFOOT_ADDRESS: trainer.address })).rejects.toThrow(/status 1.*in use/s);
+    await expect(start({ SUREFOOT_ADDRESS: trainer.address })).rejects.toThrow(
+      /status 1.*another process uses that port/s,
+    );
     await expect(start({ SUREFOOT_BACKEND: 'webgpu' })).rejects.toThrow(/status 1.*not available/s);
   });
 

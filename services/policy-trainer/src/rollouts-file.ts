@@ -35,7 +35,7 @@ export async function openRolloutsFile(path: string, bytes: number): Promise<Rol
           prompt: prompt.prompt,
           response,
           hasEos,
-          scores: Array.from(members[index]!),
+          scores: members[index],
           judge: judge[index],
           gold,
         }),

@@ -75,13 +75,14 @@ export async function sampleAndScore(
 }
 
 function toScore({ prompt, response, hasEos, promptIds, responseIds }: SampledRollout): RolloutToScore {
-  return { prompt: prompt.prompt, response, hasEos, promptIds, responseIds };
+  const ids = { promptIds: Array.from(promptIds), responseIds: Array.from(responseIds) };
+  return { prompt: prompt.prompt, response, hasEos, ...ids };
 }
 
 function joinScores(chunks: Promise<Scores>[]): Promise<Scores> {
   const joined = Promise.all(chunks).then((scores) => ({
     members: scores.flatMap(({ members }) => members),
-    judge: Float64Array.from(scores.flatMap(({ judge }) => [...judge])),
+    judge: scores.flatMap(({ judge }) => judge),
   }));
   joined.catch(() => undefined);
   return joined;

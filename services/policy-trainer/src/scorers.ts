@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { DomainError } from '@surefoot/errors';
 import { regularise, type PpoConfig } from '@surefoot/ppo';
 import type { Rollout as WireRollout } from '@surefoot/proto/surefoot/common/v1/common';
@@ -36,6 +37,8 @@ export async function connectScorers(
     ensemble.close();
     judge?.close();
   };
+  // Every chunk on its way listens to it.
+  setMaxListeners(0, signal);
   signal.addEventListener('abort', close, { once: true });
   try {
     const description = await ensemble.describe();
@@ -51,8 +54,8 @@ export async function connectScorers(
           request.asked.judge && judge ? judge.score(rollouts, { signal }) : [],
         ]);
         return {
-          members: members.map(({ memberScores }) => Float32Array.from(memberScores)),
-          judge: Float64Array.from(judged, ({ score }) => score),
+          members: members.map(({ memberScores }) => memberScores),
+          judge: judged.map(({ score }) => score),
         };
       },
     };
@@ -102,7 +105,7 @@ function toWireRollouts({ rollouts, tokenizerDigest }: ScoreRequest): WireRollou
         : { $case: 'conversation', value: { messages: prompt } },
     response: wireText(response),
     truncated: !hasEos,
-    tokenIds: { tokenizerDigest, promptIds: Array.from(promptIds), responseIds: Array.from(responseIds) },
+    tokenIds: { tokenizerDigest, promptIds, responseIds },
     ttlMs: 0,
   }));
 }

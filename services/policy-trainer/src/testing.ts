@@ -90,15 +90,13 @@ export function createJob(world: World, folder: string, settings = createSetting
 
 /** Three members that like the word `good`, each with a taste of its own, and a judge; functions of the rollout alone. */
 export function scoreByWords({ rollouts, asked }: ScoreRequest, judgeSign = 1): Scores {
-  const count = (ids: Int32Array, word: number) => ids.reduce((sum, id) => sum + Number(id === word), 0);
+  const count = (ids: number[], word: number) => ids.reduce((sum, id) => sum + Number(id === word), 0);
   return {
     members: asked.ensemble
       ? rollouts.map(({ responseIds }) =>
-          Float32Array.from([0, 1, 2], (k) => count(responseIds, goodWord) + 0.3 * count(responseIds, 4 + k) * (k - 1)),
+          [0, 1, 2].map((k) => count(responseIds, goodWord) + 0.3 * count(responseIds, 4 + k) * (k - 1)),
         )
       : [],
-    judge: asked.judge
-      ? Float64Array.from(rollouts, ({ responseIds }) => judgeSign * count(responseIds, goodWord))
-      : new Float64Array(0),
+    judge: asked.judge ? rollouts.map(({ responseIds }) => judgeSign * count(responseIds, goodWord)) : [],
   };
 }

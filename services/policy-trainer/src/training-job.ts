@@ -18,13 +18,13 @@ export interface TrainingJob {
   stop: SharedArrayBuffer;
 }
 
-/** A rollout on its way to the scorers. */
+/** A rollout on its way to the scorers; plain numbers, since small typed arrays are slow to send between threads. */
 export interface RolloutToScore {
   prompt: Prompt;
   response: string;
   hasEos: boolean;
-  promptIds: Int32Array;
-  responseIds: Int32Array;
+  promptIds: number[];
+  responseIds: number[];
 }
 
 /** Which scorers a rollout goes to. */
@@ -44,9 +44,9 @@ export interface ScoreRequest {
 /** Scores in the order of the rollouts. */
 export interface Scores {
   /** [N][K] raw member scores; empty where the ensemble was not asked. */
-  members: Float32Array[];
+  members: number[][];
   /** [N] raw; empty where the judge was not asked. */
-  judge: Float64Array;
+  judge: number[];
 }
 
 /** What a run in the compute thread is given by the main thread. */

@@ -100,7 +100,7 @@ describe('a training run', () => {
     );
     const unjudged = await trainingRun(
       { ...createJob(world, without), judgeDigest: null },
-      { ...context, score: async (request) => ({ ...scoreByWords(request), judge: new Float64Array(0) }) },
+      { ...context, score: async (request) => ({ ...scoreByWords(request), judge: [] }) },
     );
     expect(await weights(other)).toBe(await weights(one));
     expect(await weights(without)).toBe(await weights(one));
@@ -186,7 +186,7 @@ describe('a training run', () => {
       ...context,
       score: async (request) => ({
         ...scoreByWords(request),
-        members: request.rollouts.map(() => new Float32Array(3)),
+        members: request.rollouts.map(() => [0, 0, 0]),
       }),
     };
     const job = { ...createJob(world, world.folder('flat')), ensembleDigest: '0'.repeat(64) };
