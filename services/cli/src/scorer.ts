@@ -73,7 +73,7 @@ function encode({ tokenizer, members, maxTokens }: RewardEnsemble, row: RolloutR
   return ids;
 }
 
-const describeMs = 20_000;
+const describeMs = 5_000;
 const scoreMs = 300_000;
 
 /** Scoring by a service. @throws DomainError unavailable, failed_precondition where it is no reward ensemble */

@@ -35,7 +35,7 @@ export interface IterationEvent {
   metrics: Record<string, number>;
 }
 
-const answerMs = 30_000;
+const answerMs = 5_000;
 // Starting checks the files that a run names.
 const startMs = 120_000;
 const watchMs = 3_600_000;
