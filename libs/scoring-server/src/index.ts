@@ -1,1 +1,4 @@
-export {};
+export { answerBatch, answerStream, type Answer } from './answer-rollouts';
+export type { Scorer, ScorerDescription } from './scorer';
+export { serveScorer } from './serve-scorer';
+export { scorerSettings } from './settings';

@@ -1,1 +1,2 @@
-export {};
+export { configSchema, type Config } from './config';
+export { startRewardEnsemble } from './server';

@@ -1,0 +1,87 @@
+import { DomainError } from '@surefoot/errors';
+import type { Prompt } from '@surefoot/language-model';
+import type { Rollout, TokenIds } from '@surefoot/proto/surefoot/common/v1/common';
+
+/** What decides whether a rollout can be scored. */
+export interface ModelBounds {
+  tokenizerDigest: string;
+  /** Token ids are in [0, vocabularySize). */
+  vocabularySize: number;
+  /** Prompt and response together. */
+  maxTokens: number;
+}
+
+/** A rollout that has still to be tokenized. */
+export interface RolloutText {
+  prompt: Prompt;
+  response: string;
+  truncated: boolean;
+}
+
+const maxId = 128;
+const maxCharacters = 65_536;
+const maxMessages = 256;
+const maxRole = 32;
+
+/**
+ * What a rollout gives to score: its token ids where they are of our tokenizer, else its text.
+ *
+ * @returns `sequence`, prompt and response together, the prompt cut from the left to fit; or `text`
+ * @throws DomainError invalid_argument saying which field breaks which limit
+ */
+export function checkRollout(rollout: Rollout, bounds: ModelBounds): { sequence: Int32Array } | { text: RolloutText } {
+  const { id, response, truncated, tokenIds } = rollout;
+  if (id === '' || id.length > maxId) refuse(`the id must have 1 to ${maxId} characters`);
+  const prompt = checkPrompt(rollout.prompt);
+  checkText('the response', response);
+  if (tokenIds?.tokenizerDigest === bounds.tokenizerDigest) return { sequence: checkIds(tokenIds, bounds) };
+  if (response === '') refuse('the response is empty');
+  return { text: { prompt, response, truncated } };
+}
+
+function checkPrompt(prompt: Rollout['prompt']): Prompt {
+  if (!prompt) return refuse('there is no prompt: set text or conversation');
+  if (prompt.$case === 'text') {
+    checkText('the prompt', prompt.value);
+    return prompt.value;
+  }
+  const { messages } = prompt.value;
+  if (messages.length === 0 || messages.length > maxMessages)
+    refuse(`the conversation has ${messages.length} messages; 1 to ${maxMessages} are allowed`);
+  messages.forEach(({ role, content }, i) => {
+    if (role === '' || role.length > maxRole) refuse(`the role of message ${i} must have 1 to ${maxRole} characters`);
+    checkText(`the role of message ${i}`, role);
+    checkText(`the content of message ${i}`, content);
+  });
+  return messages;
+}
+
+function checkText(what: string, text: string): void {
+  // Characters beyond U+FFFF are two units of `length`, so only the middle range needs counting.
+  if (text.length > maxCharacters && (text.length > 2 * maxCharacters || [...text].length > maxCharacters))
+    refuse(`${what} has more than ${maxCharacters} characters`);
+  if (text.includes('\uFFFD')) refuse(`${what} holds U+FFFD, the mark of text that was decoded wrongly`);
+}
+
+function checkIds({ promptIds, responseIds }: TokenIds, { vocabularySize, maxTokens }: ModelBounds): Int32Array {
+  if (responseIds.length === 0) refuse('token_ids.response_ids is empty');
+  if (responseIds.length > maxTokens)
+    refuse(`the response has ${responseIds.length} tokens; the model takes ${maxTokens}`);
+  for (const [name, ids] of [
+    ['prompt_ids', promptIds],
+    ['response_ids', responseIds],
+  ] as const) {
+    const wrong = ids.findIndex((id) => id >= vocabularySize);
+    if (wrong >= 0) refuse(`token_ids.${name}[${wrong}] is ${ids[wrong]}; the vocabulary has ${vocabularySize} ids`);
+  }
+  const room = maxTokens - responseIds.length;
+  const kept = promptIds.slice(Math.max(0, promptIds.length - room));
+  const sequence = new Int32Array(kept.length + responseIds.length);
+  sequence.set(kept);
+  sequence.set(responseIds, kept.length);
+  return sequence;
+}
+
+function refuse(message: string): never {
+  throw new DomainError('invalid_argument', message);
+}
