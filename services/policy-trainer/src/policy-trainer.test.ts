@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -170,6 +171,18 @@ describe('a run', () => {
     const state = new Map(all.map((run) => [run.id, run.state]));
     expect(state.get('unwanted')).toBe(RunState.RUN_STATE_CANCELLED);
     expect(all.findIndex(({ id }) => id === 'waiting')).toBeLessThan(all.findIndex(({ id }) => id === 'long'));
+  });
+
+  test('can be resumed as soon as its watcher hears that it was cancelled', async () => {
+    await start('again', config({}, { iterations: 100_000 }));
+    await until(async () => (await get('again')).iteration > 0);
+    await callUnary(client, 'cancelRun', { runId: 'again' }, unary);
+    for await (const { run } of callServerStream(client, 'watchRun', { runId: 'again', fromIteration: 0 }, unary))
+      if (run?.state === RunState.RUN_STATE_CANCELLED) break;
+    const resumed = await start('again', config({}, { iterations: 100_000 }), true);
+    expect([RunState.RUN_STATE_QUEUED, RunState.RUN_STATE_RUNNING]).toContain(resumed.state);
+    await callUnary(client, 'cancelRun', { runId: 'again' }, unary);
+    await watch('again');
   });
 
   test('that is cancelled can be resumed and ends as if it had not been', async () => {
@@ -350,6 +363,32 @@ describe('a trainer process', () => {
       /status 1.*another process uses that port/s,
     );
     await expect(start({ SUREFOOT_BACKEND: 'webgpu' })).rejects.toThrow(/status 1.*not available/s);
+  });
+
+  test('whose disk is full fails the run, writes no half file, and goes on when there is room', async () => {
+    const disk = world.folder('disk');
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=400k', 'tmpfs', disk]).status !== 0)
+      return console.warn('SKIPPED: no small file system can be mounted here');
+    const full = await startTrainer({ SUREFOOT_RUNS_DIR: disk });
+    const via = createClient(PolicyTrainerClient, full.address);
+    try {
+      const ballast = join(disk, 'ballast');
+      await start('full', config(), false, via);
+      await until(async () => (await get('full', via)).iteration >= 1);
+      expect(() => writeFileSync(ballast, Buffer.alloc(2 ** 20))).toThrow('ENOSPC');
+      const failed = lastRun(await watch('full', { via }));
+      expect(failed).toMatchObject({
+        state: RunState.RUN_STATE_FAILED,
+        error: { code: 8, message: expect.stringContaining('the disk is full') },
+      });
+      rmSync(ballast);
+      expect((await complete('full', config(), true, via)).state).toBe(RunState.RUN_STATE_COMPLETED);
+      expect(await digestFile(join(disk, 'full', 'model', 'model.safetensors'))).toBe(await weights('uncut'));
+    } finally {
+      via.close();
+      await full.close();
+      spawnSync('umount', [disk]);
+    }
   });
 
   test('whose run cannot be written fails the run with the reason and goes on serving', async () => {

@@ -1,7 +1,7 @@
-import { access, constants, lstat, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { access, constants, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { fileError, publishFolder, readJson, writeFileAtomically } from '@surefoot/files';
+import { fileError, makeFolder, publishFolder, readJson, writeFileAtomically } from '@surefoot/files';
 import { readMetrics } from './metrics-file';
 import { isOwnedElsewhere } from './ownership';
 import type { Run } from './run';
@@ -60,6 +60,8 @@ export async function readSettings(folder: string): Promise<RunSettings | undefi
   });
   if (settings === undefined) return undefined;
   const { ppo, ...rest } = settings as RunSettings;
+  if (!ppo)
+    throw new DomainError('failed_precondition', `${join(folder, runFiles.config)} does not hold a run's settings`);
   return { ...rest, ppo: { ...ppo, weightClampMax: ppo.weightClampMax ?? Infinity } };
 }
 
@@ -119,14 +121,13 @@ export async function listCheckpoints(folder: string): Promise<number[]> {
     .sort((a, b) => b - a);
 }
 
-/** Makes a folder where there is none, and checks that it can be written. @throws DomainError as `fileError` */
+/** Makes a folder where there is none, and checks that it can be written. @throws DomainError as `makeFolder` */
 export async function prepareFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-    await access(path, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new DomainError('failed_precondition', `${path} is a file where a folder is needed`, { cause: error });
+  const found = await stat(path).catch(() => undefined);
+  if (found && !found.isDirectory())
+    throw new DomainError('failed_precondition', `${path} is a file where a folder is needed`);
+  await makeFolder(path);
+  await access(path, constants.W_OK | constants.X_OK).catch((error: unknown) => {
     throw fileError(error, 'write', path);
-  }
+  });
 }

@@ -149,24 +149,25 @@ export async function openRuns(options: {
     return { code, message: details };
   }
 
-  /** Writes run.json, unless the run is to go on later, and lets go of the run. */
+  /** Writes run.json, unless the run is to go on later, lets go of the run, and then tells its watchers. */
   async function end(entry: OwnRun, change: Partial<Run> & Pick<Run, 'state'>): Promise<void> {
     const { live } = entry;
     const { id } = live.run();
+    let ended: Run = { ...live.run(), ...change };
     try {
       if (change.state !== 'interrupted') {
         const lines = await readMetrics(join(live.folder, runFiles.metrics));
-        const ended = { ...live.run(), ...change, trajectory: trajectoryOf(lines) };
+        ended = { ...ended, trajectory: trajectoryOf(lines) };
         await writeRecord(live.folder, ended);
-        live.update(ended);
-      } else live.update(change);
+      }
     } catch (error) {
       // The folder cannot say how the run ended, so that it counts as interrupted and can be resumed.
-      live.update({ state: 'failed', error: errorOf(error, live.run()) });
+      ended = { ...ended, state: 'failed', error: ended.error ?? errorOf(error, ended) };
     }
-    logger.info({ run: id, state: live.run().state, iteration: live.run().iteration }, 'run ended');
+    logger.info({ run: id, state: ended.state, iteration: ended.iteration }, 'run ended');
     await entry.release();
     own.delete(id);
+    live.update(ended);
     live.end();
   }
 
@@ -215,7 +216,11 @@ export async function openRuns(options: {
     get,
     list: async () => {
       const runs: Run[] = [];
-      for (const id of await listRunIds(runsDirectory, listLimit)) runs.push(await get(id));
+      for (const id of await listRunIds(runsDirectory, listLimit))
+        await get(id).then(
+          (run) => runs.push(run),
+          (error: unknown) => logger.warn({ run: id, err: error }, 'run left out of the list'),
+        );
       return runs;
     },
     watch,
