@@ -69,7 +69,7 @@ export interface PpoConfig {
   varianceFloor: number;
   /** Sampling temperature; log-probabilities everywhere are taken at it. */
   temperature: number;
-  /** Longest response, tokens. */
+  /** Longest response, tokens; the default is the built-in task's. */
   maxNewTokens: number;
   /** Reward in place of the score of a response without an end-of-sequence token; null = the score stands. */
   missingEosPenalty: number | null;
@@ -132,7 +132,7 @@ const fields: { [Name in keyof PpoConfig]: Field<PpoConfig[Name]> } = {
   softMinTemperature: real(1, '(0, Infinity)'),
   varianceFloor: real(0.1, '(0, Infinity)'),
   temperature: real(1, '(0, Infinity)'),
-  maxNewTokens: integer(18, 1, 4096),
+  maxNewTokens: integer(12, 1, 4096),
   missingEosPenalty: realOrNull(null, '(-Infinity, Infinity)'),
   adamBeta1: real(0.9, '[0, 1)'),
   adamBeta2: real(0.99, '[0, 1)'),
