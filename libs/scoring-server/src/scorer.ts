@@ -8,7 +8,7 @@ import type { ComputeProcedures, LoadedModel } from './compute-thread';
 import { scorerLimits } from './limits';
 import { createNotifier } from './notifier';
 import type { ScorerConfig } from './settings';
-import type { TokenizerProcedures } from './tokenizer-thread';
+import { startTokenizing } from './tokenizing';
 
 /** How one rollout ended: its raw scores [K], or why it has none. */
 export type Outcome = { scores: Float32Array } | { status: ItemStatus };
@@ -51,7 +51,7 @@ export function startScorer(
   { expectedMembers }: { expectedMembers?: number } = {},
 ): Scorer {
   const compute = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'compute-thread'));
-  const tokenizing = createComputeWorker<TokenizerProcedures>(workerFile(__dirname, 'tokenizer-thread'));
+  const tokenizing = startTokenizing();
   const answered = createNotifier();
   const batcher = createBatcher(scoreBatch, config.SUREFOOT_TOKEN_BUDGET);
   let description: ScorerDescription | undefined;
@@ -62,7 +62,7 @@ export function startScorer(
     const folder = config.SUREFOOT_MODEL;
     const [loaded] = await Promise.all([
       compute.call('load', { folder, backend: config.SUREFOOT_BACKEND, tokenBudget: config.SUREFOOT_TOKEN_BUDGET }),
-      tokenizing.call('load', folder),
+      tokenizing.load(folder),
     ]);
     const members = loaded.members.length;
     if (expectedMembers !== undefined && members !== expectedMembers)
@@ -125,7 +125,7 @@ export function startScorer(
       const { maxTokens } = describe();
       const found = checkRollout(rollout, describe());
       if ('sequence' in found) enqueue(found.sequence);
-      else tokenizing.call('encode', { text: found.text, maxTokens }).then(enqueue, refuse);
+      else tokenizing.encode(found.text, maxTokens).then(enqueue, refuse);
     } catch (error) {
       refuse(error);
     }

@@ -12,7 +12,8 @@ import {
   saveModel,
   wordTokenizerFiles,
 } from '@surefoot/language-model';
-import { openBackend } from '@surefoot/tensor';
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { openBackend, readSafetensors, writeSafetensors } from '@surefoot/tensor';
 
 /** The vocabulary of the test models; a word is its index here. */
 export const words = ['<bos>', '<eos>', 'is', 'it', 'good', 'bad', 'fine', 'very', 'not', 'soup', 'cake', '?'];
@@ -26,7 +27,7 @@ export function createTestFolder(): { path: string; remove: () => void } {
 /**
  * Writes an ensemble of randomly initialised reward models.
  *
- * @param options.poison a member whose weights are not numbers
+ * @param options.poison a member with a weight that is not a number
  * @returns its folder
  */
 export async function writeTestEnsemble(
@@ -55,13 +56,10 @@ export async function writeTestEnsemble(
   for (let k = 0; k < members; k += 1) {
     const path = join(parent, name, `member-${k}`);
     mkdirSync(path, { recursive: true });
-    const model = createModel(config, 100 + k, {
-      ...initialisation,
-      head: k === poison ? Number.NaN : initialisation.head,
-      outputProjectionsByDepth: true,
-    });
+    const model = createModel(config, 100 + k, { ...initialisation, outputProjectionsByDepth: true });
     await saveModel(model, path, { tokenizerFolder });
     disposeModel(model);
+    if (k === poison) await poisonWeights(join(path, 'model.safetensors'));
     const saved = await loadModel(path);
     entries.push({ seed: 100 + k, path: `member-${k}`, sha256: saved.digest, mean: 0.5 * k, scale: 1 + k });
     disposeModel(saved);
@@ -69,6 +67,12 @@ export async function writeTestEnsemble(
   const file = { format: 1, name, kind: 'full', base: null, members: entries };
   writeFileSync(join(parent, name, 'ensemble.json'), JSON.stringify(file));
   return join(parent, name);
+}
+
+async function poisonWeights(path: string): Promise<void> {
+  const { tensors } = await readSafetensors(path);
+  tensors.get('score.weight')!.data[0] = Number.NaN;
+  await writeSafetensors(path, tensors);
 }
 
 /** A service that runs as a process of its own. */
@@ -102,4 +106,60 @@ export async function startServiceProcess(main: string, environment: Record<stri
     void ended.then(() => resolve(''));
   });
   return { child, address, log, stderr, ended };
+}
+
+/**
+ * Sends a message over and over with some of its bytes changed, cut or doubled; the same changes every time.
+ *
+ * @param method path of a unary or bidirectional method; each message gets a call of its own
+ * @returns how many calls ended with each status code
+ */
+export async function fuzz(
+  address: string,
+  method: { path: string; responseStream: boolean },
+  message: Buffer,
+  count: number,
+): Promise<Map<number, number>> {
+  const client = new Client(address, credentials.createInsecure());
+  const bytes = (value: Buffer) => value;
+  const ends = new Map<number, number>();
+  let state = 12_345;
+  const below = (bound: number) => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    return Math.floor((state / 2 ** 31) * bound);
+  };
+  const send = (mutated: Buffer) =>
+    new Promise<number>((resolve) => {
+      const options = { deadline: Date.now() + 20_000 };
+      if (!method.responseStream)
+        return void client.makeUnaryRequest(method.path, bytes, bytes, mutated, new Metadata(), options, (error) =>
+          resolve(error?.code ?? 0),
+        );
+      const call = client.makeBidiStreamRequest(method.path, bytes, bytes, new Metadata(), options);
+      call.on('data', () => undefined).on('error', () => undefined);
+      call.on('status', ({ code }: { code: number }) => resolve(code));
+      call.write(mutated);
+      call.end();
+    });
+  try {
+    for (let sent = 0; sent < count; sent += 32)
+      for (const code of await Promise.all(Array.from({ length: 32 }, () => send(mutate(message, below)))))
+        ends.set(code, (ends.get(code) ?? 0) + 1);
+  } finally {
+    client.close();
+  }
+  return ends;
+}
+
+function mutate(message: Buffer, below: (bound: number) => number): Buffer {
+  let result = Buffer.from(message);
+  for (let changes = 1 + below(6); changes > 0 && result.length > 0; changes -= 1) {
+    const at = below(result.length);
+    const kind = below(4);
+    if (kind === 0) result[at] = below(256);
+    else if (kind === 1) result[at]! ^= 1 << below(8);
+    else if (kind === 2) result = result.subarray(0, at);
+    else result = Buffer.concat([result, result.subarray(at)]);
+  }
+  return result;
 }

@@ -1,14 +1,20 @@
-import { DomainError } from '@surefoot/errors';
+import { DomainError, type ErrorKind } from '@surefoot/errors';
 import type { Tokenizer } from '@surefoot/language-model';
 import { encodeSequence, loadEnsembleTokenizer } from '@surefoot/reward';
 import { exposeToParent, transferring } from '@surefoot/service';
 import type { RolloutText } from './check-rollout';
 
+/** Why a text has no token ids. */
+export interface EncodingProblem {
+  kind: ErrorKind;
+  message: string;
+}
+
 /** The functions of this thread. */
 export type TokenizerProcedures = {
   load(folder: string): Promise<void>;
-  /** Prompt and response together. @throws DomainError where the text cannot be scored */
-  encode(input: { text: RolloutText; maxTokens: number }): Int32Array;
+  /** Prompt and response together, for each text. */
+  encode(texts: { text: RolloutText; maxTokens: number }[]): (Int32Array | EncodingProblem)[];
 };
 
 let tokenizer: Tokenizer | undefined;
@@ -17,11 +23,21 @@ const procedures: TokenizerProcedures = {
   async load(folder) {
     tokenizer = await loadEnsembleTokenizer(folder);
   },
-  encode({ text, maxTokens }) {
-    if (!tokenizer) throw new DomainError('failed_precondition', 'no tokenizer is loaded');
-    const sequence = encodeSequence(tokenizer, text, maxTokens);
-    return transferring(sequence, [sequence.buffer as ArrayBuffer]);
+  encode(texts) {
+    const results = texts.map(({ text, maxTokens }) => encode(text, maxTokens));
+    const buffers = results.flatMap((result) => ('kind' in result ? [] : [result.buffer as ArrayBuffer]));
+    return transferring(results, buffers);
   },
 };
+
+function encode(text: RolloutText, maxTokens: number): Int32Array | EncodingProblem {
+  if (!tokenizer) throw new DomainError('failed_precondition', 'no tokenizer is loaded');
+  try {
+    return encodeSequence(tokenizer, text, maxTokens);
+  } catch (error) {
+    if (error instanceof DomainError) return { kind: error.kind, message: error.message };
+    throw error;
+  }
+}
 
 exposeToParent(procedures);
