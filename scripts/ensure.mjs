@@ -20,7 +20,8 @@ export function run(program, args, { output = 2, env = {} } = {}) {
 }
 
 /** Runs nx; returns its exit status. */
-export const nx = (args, options) => run(process.execPath, [join(root, 'node_modules/nx/dist/bin/nx.js'), ...args], options);
+export const nx = (args, options) =>
+  run(process.execPath, [join(root, 'node_modules/nx/dist/bin/nx.js'), ...args], options);
 
 /** The first package that the lock file asks for and node_modules does not hold, or undefined. */
 function missingPackage() {
