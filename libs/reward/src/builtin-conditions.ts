@@ -31,8 +31,10 @@ export interface BuiltinConditions {
   accuracy: Spread;
   /** The same on fresh pairs of the first category, which `uneven` pairs come from. */
   accuracyWhereCovered: Spread;
-  /** Rank correlation of s2 with a member's squared error: scores and gold centred per prompt, at unit standard deviation. */
-  varianceWithError: Spread;
+  /** Rank correlation of s2 with the mean of the members' squared errors: scores and gold centred per prompt, at unit sd. */
+  varianceWithError: number;
+  /** The same with one member's squared error, which is mostly noise: a squared normal. */
+  varianceWithOneError: Spread;
   /** Mean normalised s2 by category of the prompt; its mean over all is 1. */
   varianceByCategory: Record<string, number>;
   /** Correlation of the judge with the gold score, centred per prompt; null without a judge. */
@@ -116,13 +118,15 @@ function normalise(promptKeys: string[], scores: ArrayLike<number>[]) {
 
 function agreement({ members, variance, gold }: Reference) {
   const pairs = members.flatMap((a, i) => members.slice(i + 1).map((b) => pearson(a, b)));
-  const mean = gold.map((_, i) => members.reduce((sum, member) => sum + (member[i] as number), 0));
   const errors = members.map((member) => member.map((score, i) => (score - (gold[i] as number)) ** 2));
+  const total = (columns: number[][]) =>
+    gold.map((_, i) => columns.reduce((sum, column) => sum + (column[i] as number), 0));
   return {
     betweenMembers: spread(pairs),
     withGold: spread(members.map((member) => pearson(member, gold))),
-    meanWithGold: pearson(mean, gold),
-    varianceWithError: spread(errors.map((error) => spearman(variance, error))),
+    meanWithGold: pearson(total(members), gold),
+    varianceWithError: spearman(variance, total(errors)),
+    varianceWithOneError: spread(errors.map((error) => spearman(variance, error))),
   };
 }
 
