@@ -1,3 +1,4 @@
+import { status as Status } from '@grpc/grpc-js';
 import { DomainError } from '@surefoot/errors';
 import { fromStatus } from '@surefoot/service';
 import type { Rollout } from '@surefoot/proto/surefoot/common/v1/common';
@@ -253,7 +254,9 @@ function scoresOf<Score>(outcomes: Outcome<Score>[]): Score[] {
 
 function outcomeOf<Score>(item: PoolItem<Score>, { status, score }: Answer<Score>): Outcome<Score> {
   if (!status && score !== undefined) return { score };
-  const { code, message } = status ?? { code: 13, message: 'the answer holds no score' };
+  const { code, message } = status ?? { code: Status.INTERNAL, message: 'the answer holds no score' };
+  // The scorer has said why, for example a score that is not finite: no bug of ours, and the user must read it.
+  if (code === Status.INTERNAL) return { error: new DomainError('diverged', `${named(item)}: ${message}`) };
   return { error: fromStatus({ code, details: message }, named(item)) };
 }
 

@@ -89,7 +89,7 @@ export async function callUnary<C extends Client, Name extends keyof C & string>
     } catch (error) {
       const waitMs = retryAfterMs(error as ServiceError, backoffMs);
       const retry = settings.idempotent && waitMs !== undefined && Date.now() + waitMs < deadline;
-      if (!retry) throw fromStatus(error as ServiceError, client.getChannel().getTarget());
+      if (!retry) throw fromStatus(error as ServiceError, addressOf(client));
       await sleep(waitMs, undefined, { signal: settings.signal });
     }
   }
@@ -114,7 +114,7 @@ export async function* callServerStream<C extends Client, Name extends keyof C &
   try {
     for await (const message of stream) yield message as ResponseOf<C[Name]>;
   } catch (error) {
-    throw fromStatus(error as ServiceError, client.getChannel().getTarget());
+    throw fromStatus(error as ServiceError, addressOf(client));
   } finally {
     settings.signal?.removeEventListener('abort', cancel);
     stream.on('error', () => undefined).cancel();
@@ -139,6 +139,13 @@ function callOnce<C extends Client, Name extends keyof C>(
     const cancel = () => call.cancel();
     settings.signal?.addEventListener('abort', cancel);
   });
+}
+
+function addressOf(client: Client): string {
+  return client
+    .getChannel()
+    .getTarget()
+    .replace(/^[a-z]+:(\/\/\/)?/, '');
 }
 
 function metadata({ requestId }: Pick<CallSettings, 'requestId'>): Metadata {

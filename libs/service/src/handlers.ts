@@ -76,7 +76,11 @@ export function wrapService(
   const raw: Record<string, MethodDefinition<unknown, unknown>> = {};
   const implementation: UntypedServiceImplementation = {};
   for (const [name, method] of Object.entries(definition)) {
-    raw[name] = { ...method, requestDeserialize: (bytes: Buffer) => bytes };
+    raw[name] = {
+      ...method,
+      requestDeserialize: (bytes: Buffer) => bytes,
+      responseSerialize: serializer(scope, method),
+    };
     const bind = method.requestStream ? bidiStreaming : method.responseStream ? serverStreaming : unary;
     implementation[name] = bind(scope, method, handlers[name] as never, always);
   }
@@ -139,6 +143,18 @@ function decode(method: Method, bytes: Buffer): unknown {
   } catch (error) {
     throw new DomainError('invalid_argument', `the message is not a valid request of ${method.path}`, { cause: error });
   }
+}
+
+/** grpc-js ends a call whose response cannot be serialised, and says nothing: the log does. */
+function serializer({ logger }: ServerScope, method: Method): Method['responseSerialize'] {
+  return (response) => {
+    try {
+      return method.responseSerialize(response);
+    } catch (error) {
+      logger.error({ err: error, rpc: method.path }, 'a response could not be serialised');
+      throw error;
+    }
+  };
 }
 
 function sender<Response>(
