@@ -8,6 +8,7 @@ const reasons: Record<string, [ErrorKind, string]> = {
   ENOTDIR: ['failed_precondition', 'a part of the path is not a folder'],
   EISDIR: ['failed_precondition', 'it is a folder'],
   EEXIST: ['already_exists', 'it exists already'],
+  ENOTEMPTY: ['already_exists', 'it exists already and is not empty'],
   ENOSPC: ['resource_exhausted', 'the disk is full'],
   EDQUOT: ['resource_exhausted', 'the disk quota is used up'],
   EFBIG: ['resource_exhausted', 'the file would be too large'],

@@ -38,11 +38,16 @@ export async function makeFolder(path: string): Promise<void> {
     // Node's recursive mkdir answers "does not exist" where the file system is read-only; a plain one tells the truth.
     let topmost = target;
     while (!existsSync(dirname(topmost))) topmost = dirname(topmost);
-    if (!existsSync(topmost)) await mkdir(topmost);
+    if (!existsSync(topmost)) await mkdir(topmost).catch(unlessExisting);
     await mkdir(target, { recursive: true });
   } catch (error) {
     throw fileError(error, 'write', path);
   }
+}
+
+// Another call may make the same folder at this moment.
+function unlessExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
 }
 
 /**
@@ -71,7 +76,7 @@ export async function publishFolder<Result>(
     await mkdir(beside);
     const result = await write(beside);
     await refuseExisting();
-    await moveIntoPlace(beside, target);
+    await moveIntoPlace(beside, target, replace);
     return result;
   } catch (error) {
     await rm(beside, { recursive: true, force: true }).catch(() => undefined);
@@ -79,8 +84,9 @@ export async function publishFolder<Result>(
   }
 }
 
-async function moveIntoPlace(beside: string, target: string): Promise<void> {
-  if (!existsSync(target)) return rename(beside, target);
+async function moveIntoPlace(beside: string, target: string, replace: boolean): Promise<void> {
+  // A rename takes the place of nothing or of an empty folder, never of one that another process has just published.
+  if (!replace || !existsSync(target)) return rename(beside, target);
   const old = `${beside}.old`;
   await rename(target, old);
   await rename(beside, target);

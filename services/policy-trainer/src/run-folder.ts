@@ -37,8 +37,7 @@ export function runFolder(runsDirectory: string, id: string): string {
 export async function createRunFolder(runsDirectory: string, id: string, settings: RunSettings): Promise<string> {
   const folder = runFolder(runsDirectory, id);
   await publishFolder(folder, (beside) => writeSettings(beside, settings)).catch((error: unknown) => {
-    const taken = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '');
-    if (taken || (error instanceof DomainError && error.kind === 'already_exists'))
+    if (error instanceof DomainError && error.kind === 'already_exists')
       throw new DomainError('already_exists', `run ${id} exists: choose another id, or set resume`, { cause: error });
     throw error;
   });
@@ -105,6 +104,13 @@ export async function writeRecord(folder: string, run: Run): Promise<void> {
 /** Takes run.json away, because the run goes on. */
 export async function removeRecord(folder: string): Promise<void> {
   await rm(join(folder, runFiles.record), { force: true });
+}
+
+/** Removes what a killed process was writing beside files that it meant to replace; nothing reads it. */
+export async function removeParts(folder: string): Promise<void> {
+  for (const place of [folder, join(folder, runFiles.checkpoints)])
+    for (const name of await readdir(place).catch(() => []))
+      if (/^\..*\.part(\.old)?$/.test(name)) await rm(join(place, name), { recursive: true, force: true });
 }
 
 /** Where the checkpoint after iteration `iteration` stands. */

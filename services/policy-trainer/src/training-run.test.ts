@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -130,8 +130,12 @@ describe('a training run', () => {
         flag: 'a',
       });
       if (stopAfter > 0) writeFileSync(join(cut, 'rollouts.jsonl.gz'), 'half a member', { flag: 'a' });
+      writeFileSync(join(cut, 'checkpoints', '.0000001.safetensors.1234.part'), 'half a checkpoint');
+      mkdirSync(join(cut, '.model.1234.part'), { recursive: true });
     }
     const resumed = await trainingRun(createJob(world, cut, settings), context);
+    expect(readdirSync(cut).sort()).toEqual(readdirSync(uncut).sort());
+    expect(readdirSync(join(cut, 'checkpoints'))).toEqual(readdirSync(join(uncut, 'checkpoints')));
     expect(await essence(cut)).toEqual(await essence(uncut));
     expect(timeless(resumed)).toEqual(timeless(outcome));
     const rollouts = gunzipSync(readFileSync(join(cut, 'rollouts.jsonl.gz'))).toString();

@@ -13,7 +13,7 @@ import { createMemo } from './memo';
 import { openMetricsFile } from './metrics-file';
 import { fitOnReferenceSamples } from './reference-samples';
 import { openRolloutsFile } from './rollouts-file';
-import { prepareFolder, runFiles } from './run-folder';
+import { prepareFolder, removeParts, runFiles } from './run-folder';
 import { sampleAndScore } from './sampling';
 import { loadStart } from './start';
 import type { TrainingContext, TrainingJob, TrainingOutcome } from './training-job';
@@ -43,6 +43,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     cleanUp.push(() => disposeModel(policy));
     const learner = createLearner(policy, start.reference, ppo, seed);
     cleanUp.push(() => disposeLearner(learner));
+    await removeParts(job.folder);
     await prepareFolder(file('checkpoints'));
     const last = await loadCheckpoint(job.folder, start.fingerprint);
     if (last) restoreLearner(learner, last.learner);
@@ -52,18 +53,14 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     cleanUp.push(() => rolloutsFile?.close());
     const seconds = () => (last?.seconds ?? 0) + (performance.now() - began) / 1000;
 
-    // Reference samples centre and scale the scores; the initial policy is evaluated. Neither hangs on this run's seed.
+    // Reference samples centre and scale the scores; they hang on no seed of this run, so that runs which begin alike share
+    // them. The first checkpoint follows at once, since they are the longest part of the beginning.
     const setting = { start, context, ppo };
     const { fingerprint } = start;
     const { referenceSamples, evaluationSamples, evaluationSeed, maxNewTokens, temperature } = ppo;
     const alike = [fingerprint, evaluationSeed, maxNewTokens, temperature];
     const normaliser =
       last?.normaliser ?? (await referenceMemo([alike, referenceSamples], () => fitOnReferenceSamples(setting)));
-    const initial =
-      (last && (await readInitialEvaluation(file('evaluation'), evaluationSamples))) ??
-      (await evaluationMemo([alike, evaluationSamples], () => evaluateStart(setting)));
-    const evaluation = { prompts: start.evalPrompts.map(({ prompt }) => prompt), seed: evaluationSeed, initial };
-
     let best = last?.best;
     let rolloutBytes = last?.rolloutBytes ?? 0;
     const save = async (iteration: number) =>
@@ -72,10 +69,13 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
         seconds: seconds(),
         learner: await learnerState(learner),
       });
-    if (!last) {
-      await writeEvaluation(file('evaluation'), evaluation);
-      await save(0);
-    }
+    if (!last) await save(0);
+
+    // The start policy's value; shared in the same way.
+    const stored = last && (await readInitialEvaluation(file('evaluation'), evaluationSamples));
+    const initial = stored ?? (await evaluationMemo([alike, evaluationSamples], () => evaluateStart(setting)));
+    const evaluation = { prompts: start.evalPrompts.map(({ prompt }) => prompt), seed: evaluationSeed, initial };
+    if (!stored) await writeEvaluation(file('evaluation'), evaluation);
 
     const judgeTrajectory = metricsFile.kept.flatMap(({ metrics }) => metrics['judge/score'] ?? []);
     for (let iteration = (last?.iteration ?? 0) + 1; iteration <= ppo.iterations; iteration += 1) {
