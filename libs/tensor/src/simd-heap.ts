@@ -61,6 +61,8 @@ export interface SimdHeap {
   shares(tensor: tf.Tensor): number;
 }
 
+/** Where the wasm backend's memory stops growing. */
+const maxHeapBytes = 2 ** 32;
 /** The release whose internals are used here. */
 const testedVersion = '4.22.0';
 
@@ -112,6 +114,8 @@ function createHeap(
   let block = { address: 0, size: 0 };
 
   function output<Rank extends tf.Rank>(shape: tf.ShapeMap[Rank]): tf.Tensor<Rank> {
+    // The allocator takes the size modulo 2^32.
+    if (4 * tf.util.sizeFromShape(shape) >= maxHeapBytes) throw heapFull(`a tensor [${shape.join(', ')}]`);
     const info = backend.makeOutput(shape, 'float32');
     if (backend.getMemoryOffset(info.dataId) === 0) {
       backend.disposeData(info.dataId);
@@ -145,17 +149,17 @@ function createHeap(
 
 /** Memory as `free` wants it back, with room to begin at a multiple of 16. */
 function allocate(malloc: WasmInternals['_malloc'], bytes: number): number {
-  const address = malloc(bytes + 15) >>> 0;
+  const address = bytes + 15 < maxHeapBytes ? malloc(bytes + 15) >>> 0 : 0;
   if (address === 0) throw heapFull(`${bytes} bytes of working memory`);
   return address;
 }
 
 function aligned(address: number): number {
-  return (address + 15) & ~15;
+  return Math.ceil(address / 16) * 16;
 }
 
 function heapFull(what: string): DomainError {
-  return new DomainError('resource_exhausted', `no room for ${what} on the wasm heap of 2 GiB: use smaller batches`);
+  return new DomainError('resource_exhausted', `no room for ${what} on the wasm heap of 4 GiB: use smaller batches`);
 }
 
 /** The best build that this machine runs, or the one that is wanted. */

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { clipByGlobalNorm, createAdamW, openBackend, valueAndGradients, type KernelBuild } from './index';
+import { createTestDecoder, randomIds } from './test-decoder';
+import './testing';
+
+const vocabulary = 100;
+const ids = randomIds(64 * 18, vocabulary, 1);
+const targets = randomIds(64 * 18, vocabulary, 2);
+
+/** Twenty steps of training from fixed weights: the SHA-256 of the weights, and the losses. */
+async function train(kernelBuild: KernelBuild, batch = 64) {
+  await openBackend('wasm', { kernelBuild });
+  const decoder = createTestDecoder({ vocabulary, positions: 32, width: 48, layers: 2, heads: 2 });
+  const optimizer = createAdamW(decoder.parameters, { weightDecay: 0.01 });
+  const losses: number[] = [];
+  const count = (ids.length / 64) * batch;
+  for (let step = 0; step < 20; step++) {
+    const loss = () => decoder.loss(ids.subarray(0, count), targets.subarray(0, count), batch);
+    const { value, gradients } = valueAndGradients(loss, decoder.parameters);
+    const { gradients: clipped } = await clipByGlobalNorm(gradients, 1);
+    optimizer.step(clipped, 1e-3);
+    losses.push((await value.data())[0] as number);
+    tf.dispose([value, clipped]);
+  }
+  const hash = createHash('sha256');
+  for (const parameter of decoder.parameters) hash.update(new Uint8Array((await parameter.data()).slice().buffer));
+  optimizer.dispose();
+  tf.dispose(decoder.parameters);
+  return { hash: hash.digest('hex'), losses };
+}
+
+describe('twenty training steps', () => {
+  test('simd: the weights have the same bits on every machine and Node', async () => {
+    const { hash } = await train('simd');
+    expect(hash).toBe('113a226f0362b5542703a2c226231cbb06d39627f1991951a011cd4335f14391');
+  });
+
+  test('relaxed-simd: the weights have the same bits every time on one machine, also after the heap has grown', async () => {
+    const { hash } = await train('relaxed-simd');
+    const large = tf.zeros([64 * 1024 * 1024]);
+    expect((await train('relaxed-simd')).hash).toBe(hash);
+    large.dispose();
+  });
+
+  test('all builds learn alike', async () => {
+    const plain = await train('plain', 8);
+    for (const build of ['simd', 'relaxed-simd'] as const) {
+      const { losses } = await train(build, 8);
+      expect(losses).toBeAllclose(plain.losses, { atol: 1e-4, rtol: 1e-4 });
+    }
+    expect(plain.losses.at(-1)).toBeLessThan(plain.losses[0] as number);
+  });
+
+  test('leave no tensors behind', async () => {
+    await expect(() => train('relaxed-simd', 2)).toNotLeakTensors();
+  });
+});
