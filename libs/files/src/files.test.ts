@@ -57,7 +57,7 @@ describe('writing', () => {
     expect(await readFile(join(folder, 'a'), 'utf8')).toBe('old');
   });
   test('a folder is made with those above it, and a file in the way is named', async () => {
-    await makeFolder(join(folder, 'a', 'b'));
+    await Promise.all(['b', 'b', 'b'].map((name) => makeFolder(join(folder, 'a', name))));
     await makeFolder(join(folder, 'a', 'b'));
     expect(await readdir(join(folder, 'a'))).toEqual(['b']);
     await writeFile(join(folder, 'file'), '');

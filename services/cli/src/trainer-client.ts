@@ -74,6 +74,7 @@ async function watch(
   onIteration: (event: IterationEvent) => void,
 ): Promise<Run> {
   let fromIteration = 0;
+  let last: Run | undefined;
   for (let failures = 0; ;) {
     try {
       const request = { runId, fromIteration };
@@ -83,9 +84,11 @@ async function watch(
           fromIteration = message.iteration + 1;
           onIteration({ iteration: message.iteration, metrics: message.metrics });
         }
-        if (message.run && (hasEnded(message.run) || message.run.state === RunState.RUN_STATE_INTERRUPTED))
-          return message.run;
+        if (message.run) last = message.run;
       }
+      // The first message of a run that has ended says so already; its metrics follow.
+      if (last && (hasEnded(last) || last.state === RunState.RUN_STATE_INTERRUPTED)) return last;
+      throw new DomainError('unavailable', `run ${runId}: the service ended the stream before the run has ended`);
     } catch (error) {
       if (signal.aborted) throw new Interrupted();
       failures += 1;

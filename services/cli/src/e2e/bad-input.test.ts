@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
-import { surefoot, tinyQuickstart, workFolder } from './testing';
+import { expectDone, surefoot, tinyQuickstart, workFolder } from './testing';
 
 let work: Awaited<ReturnType<typeof workFolder>>;
 const at = (...path: string[]) => join(work.path, ...path);
@@ -55,7 +55,7 @@ const inputs: Record<string, string | Buffer> = {
 
 beforeAll(async () => {
   work = await workFolder();
-  expect(await surefoot([...tinyQuickstart, '--out', 'quick'], { cwd: work.path })).toMatchObject({ status: 0 });
+  expectDone(await surefoot([...tinyQuickstart, '--out', 'quick'], { cwd: work.path }));
   for (const [name, content] of Object.entries(inputs)) await writeFile(at(name), content);
   for (const name of ['wrong-shape', 'truncated', 'no-config', 'no-weights'])
     await cp(at('quick/task/base'), at(name), { recursive: true });
@@ -285,13 +285,14 @@ disks('a disk', () => {
   expect(ended.stderr).toContain('closed');
 });
 
-/** Where a command has failed, only logs and the note of what was asked may be new. */
+/** Where a command has failed, only logs, the note of what was asked and the record of a failed run may be new. */
 async function expectNothingNew(before: string[]): Promise<void> {
   const created = (await readdir(work.path)).filter((name) => !before.includes(name));
   for (const name of created) {
     expect(name).toBe('out');
     for (const file of await readdir(at(name))) expect(['logs', 'runs', 'experiment.yaml', 'fit.json']).toContain(file);
-    if (existsSync(at(name, 'runs'))) expect(await readdir(at(name, 'runs'))).toEqual([]);
+    for (const id of existsSync(at(name, 'runs')) ? await readdir(at(name, 'runs')) : [])
+      expect(JSON.parse(await readFile(at(name, 'runs', id, 'run.json'), 'utf8'))).toMatchObject({ status: 'failed' });
   }
   for (const name of created) await rm(at(name), { recursive: true });
 }

@@ -3,7 +3,7 @@ import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
-import { start, surefoot, timelessRuns, tinyQuickstart, until, workFolder } from './testing';
+import { start, expectDone, surefoot, timelessRuns, tinyQuickstart, until, workFolder } from './testing';
 
 let work: Awaited<ReturnType<typeof workFolder>>;
 const at = (...path: string[]) => join(work.path, ...path);
@@ -33,9 +33,9 @@ const run = (out: string, ...more: string[]) => [
 
 beforeAll(async () => {
   work = await workFolder();
-  expect(await surefoot([...tinyQuickstart, '--out', 'quick'], { cwd: work.path })).toMatchObject({ status: 0 });
+  expectDone(await surefoot([...tinyQuickstart, '--out', 'quick'], { cwd: work.path }));
   await writeFile(at('experiment.yaml'), stringify(experiment));
-  expect(await surefoot(run('whole'), { cwd: work.path })).toMatchObject({ status: 0 });
+  expectDone(await surefoot(run('whole'), { cwd: work.path }));
 }, 300_000);
 afterAll(() => work.remove());
 
@@ -56,9 +56,9 @@ function killTrainer(out: string): void {
 describe('an experiment', () => {
   test('whose trainer is killed goes on by itself, to the same bytes', async () => {
     const running = start(run('killed'), { cwd: work.path });
-    await until(() => finished('killed') >= 3);
+    await until(() => finished('killed') >= 3, running);
     killTrainer('killed');
-    expect(await running.ended).toMatchObject({ status: 0 });
+    expectDone(await running.ended);
     expect(await timelessRuns(at('killed'))).toBe(await timelessRuns(at('whole')));
     const weights = (out: string) => readFileSync(at(out, 'runs', 'uwo-a-0', 'model', 'model.safetensors'));
     expect(weights('killed').equals(weights('whole'))).toBe(true);
@@ -66,14 +66,14 @@ describe('an experiment', () => {
 
   test('that is killed with all it started ends the same after --resume', async () => {
     const running = start(run('crashed'), { cwd: work.path });
-    await until(() => finished('crashed') >= 3);
+    await until(() => finished('crashed') >= 3, running);
     killTrainer('crashed');
     running.child.kill('SIGKILL');
     await running.ended;
     const refused = await surefoot(run('crashed'), { cwd: work.path });
     expect(refused).toMatchObject({ status: 1, stdout: '' });
     expect(refused.stderr).toContain('--resume');
-    expect(await surefoot(run('crashed', '--resume'), { cwd: work.path })).toMatchObject({ status: 0 });
+    expectDone(await surefoot(run('crashed', '--resume'), { cwd: work.path }));
     expect(await timelessRuns(at('crashed'))).toBe(await timelessRuns(at('whole')));
   }, 180_000);
 
@@ -82,13 +82,13 @@ describe('an experiment', () => {
     async (signal) => {
       const out = `stopped-${signal}`;
       const running = start(run(out), { cwd: work.path });
-      await until(() => finished(out) >= 2);
+      await until(() => finished(out) >= 2, running);
       running.child.kill(signal);
       const ended = await running.ended;
       expect(ended).toMatchObject({ status: 130, stdout: '' });
       expect(ended.stderr.trimEnd().split('\n').at(-1)).toContain('--resume');
       expect(existsSync(at(out, 'surefoot.pid'))).toBe(false);
-      expect(await surefoot(run(out, '--resume'), { cwd: work.path })).toMatchObject({ status: 0 });
+      expectDone(await surefoot(run(out, '--resume'), { cwd: work.path }));
       expect(await timelessRuns(at(out))).toBe(await timelessRuns(at('whole')));
     },
     180_000,
@@ -96,19 +96,19 @@ describe('an experiment', () => {
 
   test('is ended from outside by stop', async () => {
     const running = start(run('outside'), { cwd: work.path });
-    await until(() => finished('outside') >= 1);
-    expect(await surefoot(['stop', '--out', 'outside'], { cwd: work.path })).toMatchObject({ status: 0 });
+    await until(() => finished('outside') >= 1, running);
+    expectDone(await surefoot(['stop', '--out', 'outside'], { cwd: work.path }));
     expect((await running.ended).status).toBe(130);
     expect(existsSync(at('outside', 'surefoot.pid'))).toBe(false);
   }, 120_000);
 
   test('done index by index has the runs of one done at once', async () => {
     for (const index of ['1', '0'])
-      expect(
+      expectDone(
         await surefoot(['experiment', 'index', '--config', 'experiment.yaml', '--out', 'indexed', '--index', index], {
           cwd: work.path,
         }),
-      ).toMatchObject({ status: 0 });
+      );
     expect(await timelessRuns(at('indexed'))).toBe(await timelessRuns(at('whole')));
   }, 180_000);
 

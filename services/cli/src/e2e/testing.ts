@@ -55,11 +55,19 @@ export async function timelessRuns(folder: string): Promise<string> {
   return (await readFile(join(folder, 'runs.jsonl'), 'utf8')).replace(/"seconds":[0-9.e-]+/g, '');
 }
 
-/** Waits until `condition` holds. @throws Error after `ms` */
-export async function until(condition: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!(await condition())) {
+/** Waits until `condition` holds. @throws Error after two minutes, or with what the command said where it ends before */
+export async function until(condition: () => boolean, { ended }: Running): Promise<void> {
+  let early: Ended | undefined;
+  void ended.then((result) => (early = result));
+  const deadline = Date.now() + 120_000;
+  while (!condition()) {
+    if (early) throw new Error(`ended with status ${early.status}: ${early.stderr}`);
     if (Date.now() > deadline) throw new Error('waited in vain');
     await new Promise((settle) => setTimeout(settle, 50));
   }
+}
+
+/** Expects a command to have done its work; otherwise shows what it said. */
+export function expectDone({ status, stderr }: Ended): void {
+  if (status !== 0) throw new Error(`ended with status ${status}: ${stderr}`);
 }

@@ -1,15 +1,17 @@
 import type { PolicyValue, Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import { peakOf } from '@surefoot/risk';
 import { stateName } from '../trainer-client';
 
 /** run.json of a run whose trainer keeps its own elsewhere: the same fields, from what it answers. */
 export function remoteRunJson(run: Run): object {
   const { config, result, error } = run;
-  const measure = result?.initial?.gold === undefined ? 'judge' : 'gold';
   const trajectories = {
     gold: result?.goldTrajectory ?? [],
     judge: result?.judgeTrajectory ?? [],
     kl: result?.klTrajectory ?? [],
   };
+  const measure = trajectories.gold.length > 0 ? 'gold' : 'judge';
+  const peak = peakOf(trajectories[measure]);
   return {
     id: run.id,
     mode: config?.mode,
@@ -19,7 +21,7 @@ export function remoteRunJson(run: Run): object {
     status: stateName(run.state),
     iterations: run.iteration,
     ...(result && { initial: policyValue(result.initial), final: policyValue(result.final) }),
-    ...(result?.peak !== undefined && { peak: { [measure]: result.peak, iteration: result.peakIteration } }),
+    ...(peak && { peak: { [measure]: peak.value, iteration: peak.iteration }, dropFromPeak: peak.drop }),
     trajectory: Object.fromEntries(Object.entries(trajectories).filter(([, values]) => values.length > 0)),
     seconds: run.seconds,
     ...(error && { error: { code: error.code, message: error.message } }),

@@ -20,11 +20,12 @@ export async function startScorers(
   const start = async (service: 'reward-ensemble' | 'judge', name: string, location: ScorerLocation) => {
     if ('address' in location) return location.address;
     const child = await services.start(service, name, { SUREFOOT_MODEL: location.folder });
-    ends.push(
-      child.ended.then((reason) => {
-        throw new DomainError('unavailable', `${name} ${reason}: see its log; go on with --resume`);
-      }),
-    );
+    const end = child.ended.then((reason) => {
+      throw new DomainError('unavailable', `${name} ${reason}: see its log; go on with --resume`);
+    });
+    // Whoever waits for `failed` hears of it; until then nobody may.
+    end.catch(() => undefined);
+    ends.push(end);
     return child.address;
   };
   const [judgeAddress, ...ensembleAddresses] = await Promise.all([
@@ -33,7 +34,6 @@ export async function startScorers(
   ]);
   const failed = Promise.race(ends);
   failed.catch(() => undefined);
-  for (const end of ends) end.catch(() => undefined);
   return {
     addressesOf: (block) => ({ ensemble: ensembleAddresses[blocks.indexOf(block)] ?? '', judge: judgeAddress ?? '' }),
     failed,

@@ -36,7 +36,9 @@ export async function claimFolder(out: string): Promise<PidFile> {
     );
   if (other) await endProcesses(other.children, 0);
   const content: Content = { owner: self(), children: [] };
-  const save = () => writeFileAtomically(path, `${JSON.stringify(content)}\n`);
+  let saved = Promise.resolve();
+  // One after the other, so that the last one written is the last one asked for.
+  const save = () => (saved = saved.then(() => writeFileAtomically(path, `${JSON.stringify(content)}\n`)));
   await save();
   return {
     async add(name, pid) {

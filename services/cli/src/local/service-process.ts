@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DomainError } from '@surefoot/errors';
 import { makeFolder } from '@surefoot/files';
-import { Interrupted } from '../failure';
+import { Interrupted, throwIfInterrupted } from '../failure';
 
 /** The services that this package can start. */
 export type ServiceName = 'reward-ensemble' | 'judge' | 'policy-trainer';
@@ -41,6 +41,7 @@ export async function startService(
 ): Promise<ServiceProcess> {
   const { name, env, log, signal } = settings;
   await makeFolder(dirname(log));
+  throwIfInterrupted(signal);
   const child = spawn(process.execPath, [serviceMain(service)], {
     env: { SUREFOOT_ADDRESS: '127.0.0.1:0', ...env, SUREFOOT_EXIT_WITH_PARENT: '1' },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { DomainError } from '@surefoot/errors';
 import type { Context } from '../command';
 import { claimFolder } from './pid-file';
 import { startService, type ServiceName, type ServiceProcess } from './service-process';
@@ -26,23 +25,29 @@ export async function withLocalServices<Result>(
   body: (services: LocalServices) => Promise<Result>,
 ): Promise<Result> {
   const claim = await claimFolder(out);
-  const running: ServiceProcess[] = [];
-  let closing = false;
-  const start: LocalServices['start'] = async (service, name, env) => {
-    if (closing) throw new DomainError('unavailable', `${name} is not started: its command is ending`);
+  const ending = new AbortController();
+  const signal = AbortSignal.any([context.signal, ending.signal]);
+  const started: Promise<ServiceProcess>[] = [];
+  const startOne: LocalServices['start'] = async (service, name, env) => {
     const settings = { ...context.env, SUREFOOT_BACKEND: backend, SUREFOOT_DRAIN_MS: '2000', ...env };
-    const log = join(out, 'logs', `${name}.log`);
-    const child = await startService(service, { name, env: settings, log, signal: context.signal });
-    running.push(child);
-    if (closing) await child.stop();
-    await claim.add(name, child.pid);
+    const child = await startService(service, { name, env: settings, log: join(out, 'logs', `${name}.log`), signal });
+    await claim.add(name, child.pid).catch(async (error: unknown) => {
+      await child.stop();
+      throw error;
+    });
+    return child;
+  };
+  const start: LocalServices['start'] = (...service) => {
+    const child = startOne(...service);
+    started.push(child);
     return child;
   };
   try {
     return await body({ start });
   } finally {
-    closing = true;
-    await Promise.all(running.map((child) => child.stop()));
+    ending.abort();
+    const children = await Promise.allSettled(started);
+    await Promise.all(children.map((child) => child.status === 'fulfilled' && child.value.stop()));
     await claim.release();
   }
 }
