@@ -1,10 +1,11 @@
-import { status as Status } from '@grpc/grpc-js';
 import { DomainError } from '@surefoot/errors';
-import { fromStatus } from '@surefoot/service';
-import type { Rollout } from '@surefoot/proto/surefoot/common/v1/common';
+import type { ModelIdentity, Rollout, ScorerLimits } from '@surefoot/proto/surefoot/common/v1/common';
 import { hasNames, resolveReplicas } from './addresses';
-import { createReplica, type Item, type Replica } from './replica';
+import { Agreement } from './agreement';
+import { createItem, outcomeOf, scoresOf, type Item, type Outcome } from './item';
+import { Replica, type ReplicaEvents } from './replica';
 import { connectByKind, type Answer, type Connection, type ScoreByKind, type ScorerDescription } from './scorer-kind';
+import { shareOut } from './share-out';
 
 /** How a pool behaves. */
 export interface ScoringPoolOptions<Kind extends keyof ScoreByKind> {
@@ -48,222 +49,200 @@ export interface ScoringPool<Score> {
   close(): void;
 }
 
-/** Streams on which a rollout may die before it is taken for the cause. */
-const maxAttempts = 5;
-
-interface PoolItem<Score> extends Item {
-  /** As the caller named it. */
-  callerId: string;
-  attempts: number;
-  settle: (outcome: Outcome<Score>) => void;
-}
-type Outcome<Score> = { score: Score } | { error: Error };
+/** Streams that may die under a rollout before it is taken for the cause. */
+const maxDeaths = 5;
+const silenceCheckMs = 1_000;
 
 /**
  * A pool of replicas of one scorer: one stream each, rollouts go to the replica with the fewest unanswered, and those on a
  * stream that dies are sent again. Every rollout is answered once, in whatever order the answers arrive.
+ *
+ * @throws DomainError invalid_argument where an address is none
  */
-export function createScoringPool<Kind extends keyof ScoreByKind>(
-  options: ScoringPoolOptions<Kind>,
-): ScoringPool<ScoreByKind[Kind]> {
-  return createPool(options, connectByKind[options.kind] as (address: string) => Connection<ScoreByKind[Kind]>);
+export function createScoringPool<Kind extends keyof ScoreByKind>({
+  kind,
+  addresses,
+  giveUpMs = 60_000,
+  ttlMs = 120_000,
+  resolveMs = 5_000,
+}: ScoringPoolOptions<Kind>): ScoringPool<ScoreByKind[Kind]> {
+  const connect = connectByKind[kind] as (address: string) => Connection<ScoreByKind[Kind]>;
+  return new Pool(addresses, connect, { giveUpMs, ttlMs, resolveMs });
 }
 
-function createPool<Score>(
-  { addresses, giveUpMs = 60_000, ttlMs = 120_000, resolveMs = 5_000 }: ScoringPoolOptions<keyof ScoreByKind>,
-  connect: (address: string) => Connection<Score>,
-): ScoringPool<Score> {
-  const isNamed = hasNames(addresses);
-  const replicas = new Map<string, Replica<PoolItem<Score>>>();
-  const counters: ScoringCounters = { sent: 0, answered: 0, redispatched: 0, duplicates: 0 };
-  const unsettled = new Set<PoolItem<Score>>();
-  const describers = new Set<{ resolve: (description: ScorerDescription) => void; reject: (error: Error) => void }>();
-  let pending: PoolItem<Score>[] = [];
-  let ids = 0;
-  let agreed: { address: string; description: ScorerDescription } | undefined;
-  let failure: Error | undefined;
-  let nameProblems: string[] = [];
-  let giveUpTimer: NodeJS.Timeout | undefined;
+interface Describer {
+  resolve(description: ScorerDescription): void;
+  reject(error: Error): void;
+}
 
-  const resolving = setInterval(() => void resolve(), resolveMs);
-  const watching = setInterval(() => replicas.forEach((replica) => replica.abandonIfSilent()), 1_000);
-  for (const timer of [resolving, watching]) timer.unref();
-  if (!isNamed) clearInterval(resolving);
-  void resolve();
+class Pool<Score> implements ScoringPool<Score>, ReplicaEvents<Score> {
+  private readonly replicas = new Map<string, Replica<Score>>();
+  private readonly agreement = new Agreement();
+  private readonly unsettled = new Set<Item<Score>>();
+  private readonly describers = new Set<Describer>();
+  private readonly timers: NodeJS.Timeout[] = [];
+  private readonly count: ScoringCounters = { sent: 0, answered: 0, redispatched: 0, duplicates: 0 };
+  /** Rollouts that are with no replica. */
+  private pending: Item<Score>[] = [];
+  private items = 0;
+  private nameProblems: string[] = [];
+  private failure: Error | undefined;
+  private givingUp: NodeJS.Timeout | undefined;
 
-  async function resolve(): Promise<void> {
-    const found = await resolveReplicas(addresses);
-    if (failure) return;
-    nameProblems = found.problems;
-    for (const address of found.replicas) if (!replicas.has(address)) replicas.set(address, open(address));
-    // A name that does not resolve at the moment says nothing about the replicas behind it.
-    if (found.problems.length > 0) return;
-    for (const [address, replica] of replicas) {
-      if (!found.replicas.includes(address)) replica.retire();
-    }
+  constructor(
+    private readonly addresses: string[],
+    private readonly connect: (address: string) => Connection<Score>,
+    private readonly options: { giveUpMs: number; ttlMs: number; resolveMs: number },
+  ) {
+    const isNamed = hasNames(addresses);
+    if (isNamed) this.timers.push(setInterval(() => void this.resolve(), options.resolveMs));
+    const abandonSilent = () => this.replicas.forEach((replica) => replica.abandonIfSilent());
+    this.timers.push(setInterval(abandonSilent, silenceCheckMs));
+    for (const timer of this.timers) timer.unref();
+    void this.resolve();
   }
 
-  function open(address: string): Replica<PoolItem<Score>> {
-    return createReplica<Score, PoolItem<Score>>(address, connect, {
-      onDescribed: agree,
-      onAnswer: (item, answer, model) => {
-        counters.answered += 1;
-        if (model?.digest !== agreed?.description.model.digest)
-          return fail(disagreement(address, `${model?.name}@${model?.version}`));
-        settle(item, outcomeOf(item, answer));
-      },
-      onStray: () => (counters.duplicates += 1),
-      onTooLarge: (item, limitBytes) =>
-        settle(item, {
-          error: new DomainError(
-            'invalid_argument',
-            `${named(item)}: it does not fit into a message of ${limitBytes} bytes`,
-          ),
-        }),
-      onLost: takeBack,
-      onChange: pump,
-      onUnfit: fail,
-      onEnded: () => replicas.delete(address),
+  async score(rollouts: Rollout[], { signal }: { signal?: AbortSignal } = {}): Promise<Score[]> {
+    if (this.failure) throw this.failure;
+    signal?.throwIfAborted();
+    const items = rollouts.map((rollout) => createItem<Score>(rollout, String((this.items += 1)), this.options.ttlMs));
+    for (const item of items) this.unsettled.add(item);
+    this.pending.push(...items);
+    const abort = () => this.cancel(items, signal!.reason as Error);
+    signal?.addEventListener('abort', abort);
+    this.onChange();
+    const outcomes = await Promise.all(items.map(({ outcome }) => outcome));
+    signal?.removeEventListener('abort', abort);
+    return scoresOf(outcomes);
+  }
+
+  async describe(): Promise<ScorerDescription> {
+    if (this.failure) throw this.failure;
+    const description = this.agreement.description();
+    if (description) return description;
+    return new Promise((resolve, reject) => {
+      this.describers.add({ resolve, reject });
+      this.watchForGivingUp();
     });
   }
 
-  function agree(address: string, description: ScorerDescription): void {
-    agreed ??= { address, description };
-    const { name, version, digest } = description.model;
-    if (digest !== agreed.description.model.digest) throw disagreement(address, `${name}@${version}`);
-    for (const { resolve: answer } of describers) answer(agreed.description);
-    describers.clear();
+  counters(): ScoringCounters {
+    return { ...this.count };
   }
 
-  function disagreement(address: string, other: string): DomainError {
-    const { name, version } = agreed!.description.model;
-    const first = `${agreed!.address} serves ${name}@${version}`;
-    const text = `${first}, ${address} serves ${other}: scores of different models must not be mixed`;
-    return new DomainError('failed_precondition', text);
+  close(): void {
+    this.fail(new DomainError('aborted', `the scoring pool for ${this.addresses.join(', ')} is closed`));
   }
 
-  /** Gives waiting rollouts to replicas with room, each to the one with the fewest unanswered. */
-  function pump(): void {
-    watchForGivingUp();
-    if (pending.length === 0) return;
-    const shares = [...replicas.values()].map((replica) => ({ replica, items: [] as PoolItem<Score>[] }));
-    const load = ({ replica, items }: (typeof shares)[number]) => replica.outstanding() + items.length;
-    let next = 0;
-    for (; next < pending.length; next += 1) {
-      const open = shares.filter(({ replica, items }) => replica.room() > items.length);
-      if (open.length === 0) break;
-      open.reduce((least, share) => (load(share) < load(least) ? share : least)).items.push(pending[next]!);
+  onDescribed(address: string, description: ScorerDescription): void {
+    this.agreement.join(address, description);
+    for (const { resolve } of this.describers) resolve(description);
+    this.describers.clear();
+  }
+
+  onUnfit(error: DomainError): void {
+    this.fail(error);
+  }
+
+  onAnswer(item: Item<Score>, answer: Answer<Score>, address: string, model: ModelIdentity | undefined): void {
+    this.count.answered += 1;
+    try {
+      this.agreement.check(address, model);
+      this.settle(item, outcomeOf(item, answer));
+    } catch (error) {
+      this.fail(error as DomainError);
     }
-    pending = pending.slice(next);
-    for (const { replica, items } of shares) if (items.length > 0) counters.sent += replica.send(items);
   }
 
-  function takeBack(items: PoolItem<Score>[], error: Error | undefined): void {
-    counters.redispatched += items.length;
-    const wanted = items.filter((item) => unsettled.has(item));
-    for (const item of wanted) item.attempts += 1;
-    const isLost = (item: PoolItem<Score>) => error !== undefined || item.attempts >= maxAttempts;
-    for (const item of wanted.filter(isLost)) settle(item, { error: error ?? tooManyDeaths(item) });
-    pending = [...wanted.filter((item) => !isLost(item)), ...pending];
+  onStray(): void {
+    this.count.duplicates += 1;
   }
 
-  function settle(item: PoolItem<Score>, outcome: Outcome<Score>): void {
-    unsettled.delete(item);
+  onTooLarge(item: Item<Score>, { maxMessageBytes }: ScorerLimits): void {
+    const text = `${item.name}: it does not fit into a message of ${maxMessageBytes} bytes`;
+    this.settle(item, { error: new DomainError('invalid_argument', text) });
+  }
+
+  onLost(items: Item<Score>[], hopeless: Error | undefined): void {
+    this.count.redispatched += items.length;
+    const again: Item<Score>[] = [];
+    for (const item of items.filter((lost) => this.unsettled.has(lost))) {
+      item.deaths += 1;
+      const text = `${item.name}: ${item.deaths} streams ended while it was being scored`;
+      if (hopeless) this.settle(item, { error: hopeless });
+      else if (item.deaths >= maxDeaths) this.settle(item, { error: new DomainError('unavailable', text) });
+      else again.push(item);
+    }
+    this.pending = [...again, ...this.pending];
+  }
+
+  onChange(): void {
+    this.watchForGivingUp();
+    const { shares, rest } = shareOut(this.pending, [...this.replicas.values()]);
+    this.pending = rest;
+    for (const { taker, items } of shares) this.count.sent += taker.send(items);
+  }
+
+  onEnded(address: string): void {
+    this.replicas.delete(address);
+  }
+
+  private async resolve(): Promise<void> {
+    const found = await resolveReplicas(this.addresses);
+    if (this.failure) return;
+    this.nameProblems = found.problems;
+    for (const address of found.replicas)
+      if (!this.replicas.has(address)) this.replicas.set(address, new Replica(address, this.connect, this));
+    // A name that does not resolve at the moment says nothing about the replicas behind it.
+    if (found.problems.length > 0) return;
+    for (const [address, replica] of this.replicas) if (!found.replicas.includes(address)) replica.retire();
+  }
+
+  private settle(item: Item<Score>, outcome: Outcome<Score>): void {
+    this.unsettled.delete(item);
     item.settle(outcome);
   }
 
-  function watchForGivingUp(): void {
-    const isStuck = unsettled.size + describers.size > 0 && ![...replicas.values()].some((replica) => replica.usable());
-    if (!isStuck) {
-      clearTimeout(giveUpTimer);
-      giveUpTimer = undefined;
-    } else giveUpTimer ??= setTimeout(giveUp, giveUpMs);
+  private cancel(items: Item<Score>[], error: Error): void {
+    const waiting = items.filter((item) => this.unsettled.has(item));
+    for (const item of waiting) this.settle(item, { error });
+    this.pending = this.pending.filter((item) => this.unsettled.has(item));
+    for (const replica of this.replicas.values()) replica.cancel(waiting);
   }
 
-  function giveUp(): void {
-    giveUpTimer = undefined;
-    const reasons = [...nameProblems, ...[...replicas.values()].map((replica) => replica.problem())].filter(Boolean);
-    const text = `no scorer could be used for ${giveUpMs / 1000} s at ${addresses.join(', ')}: ${reasons.join('; ')}`;
-    rejectAll(new DomainError('unavailable', text));
+  /** Runs a clock while somebody waits and no replica is usable. */
+  private watchForGivingUp(): void {
+    const isWanted = this.unsettled.size + this.describers.size > 0;
+    const isStuck = isWanted && ![...this.replicas.values()].some((replica) => replica.isUsable());
+    if (isStuck) this.givingUp ??= setTimeout(() => this.giveUp(), this.options.giveUpMs);
+    else this.stopGivingUp();
   }
 
-  function rejectAll(error: Error): void {
-    pending = [];
-    for (const item of [...unsettled]) settle(item, { error });
-    for (const { reject } of describers) reject(error);
-    describers.clear();
+  private stopGivingUp(): void {
+    clearTimeout(this.givingUp);
+    this.givingUp = undefined;
   }
 
-  function fail(error: Error): void {
-    if (failure) return;
-    failure = error;
-    for (const timer of [resolving, watching]) clearInterval(timer);
-    clearTimeout(giveUpTimer);
-    for (const replica of replicas.values()) replica.close();
-    rejectAll(error);
+  private giveUp(): void {
+    this.stopGivingUp();
+    const reasons = [...this.nameProblems, ...[...this.replicas.values()].map((replica) => replica.problem())];
+    const where = `${this.options.giveUpMs / 1000} s at ${this.addresses.join(', ')}`;
+    this.rejectAll(new DomainError('unavailable', `no scorer could be used for ${where}: ${reasons.join('; ')}`));
   }
 
-  function enqueue(rollout: Rollout): { item: PoolItem<Score>; outcome: Promise<Outcome<Score>> } {
-    ids += 1;
-    let settleItem!: (outcome: Outcome<Score>) => void;
-    const outcome = new Promise<Outcome<Score>>((resolveOutcome) => (settleItem = resolveOutcome));
-    const wire = { ...rollout, id: String(ids), ttlMs: rollout.ttlMs || ttlMs };
-    const item: PoolItem<Score> = { rollout: wire, callerId: rollout.id, attempts: 0, settle: settleItem };
-    unsettled.add(item);
-    pending.push(item);
-    return { item, outcome };
+  private fail(error: Error): void {
+    if (this.failure) return;
+    this.failure = error;
+    for (const timer of this.timers) clearInterval(timer);
+    this.stopGivingUp();
+    for (const replica of this.replicas.values()) replica.close();
+    this.rejectAll(error);
   }
 
-  return {
-    async score(rollouts, { signal } = {}) {
-      if (failure) throw failure;
-      signal?.throwIfAborted();
-      const entries = rollouts.map(enqueue);
-      const abort = () => {
-        const own = entries.map(({ item }) => item).filter((item) => unsettled.has(item));
-        for (const item of own) settle(item, { error: signal!.reason as Error });
-        pending = pending.filter((item) => unsettled.has(item));
-        for (const replica of replicas.values()) replica.cancel(own);
-      };
-      signal?.addEventListener('abort', abort);
-      pump();
-      const outcomes = await Promise.all(entries.map(({ outcome }) => outcome));
-      signal?.removeEventListener('abort', abort);
-      return scoresOf(outcomes);
-    },
-    async describe() {
-      if (failure) throw failure;
-      if (agreed) return agreed.description;
-      return new Promise((answer, reject) => {
-        describers.add({ resolve: answer, reject });
-        watchForGivingUp();
-      });
-    },
-    counters: () => ({ ...counters }),
-    close: () => fail(new DomainError('aborted', `the scoring pool for ${addresses.join(', ')} is closed`)),
-  };
-}
-
-/** All scores, or the error of the first rollout in the caller's order, so that arrival decides nothing. */
-function scoresOf<Score>(outcomes: Outcome<Score>[]): Score[] {
-  return outcomes.map((outcome) => {
-    if ('error' in outcome) throw outcome.error;
-    return outcome.score;
-  });
-}
-
-function outcomeOf<Score>(item: PoolItem<Score>, { status, score }: Answer<Score>): Outcome<Score> {
-  if (!status && score !== undefined) return { score };
-  const { code, message } = status ?? { code: Status.INTERNAL, message: 'the answer holds no score' };
-  // The scorer has said why, for example a score that is not finite: no bug of ours, and the user must read it.
-  if (code === Status.INTERNAL) return { error: new DomainError('diverged', `${named(item)}: ${message}`) };
-  return { error: fromStatus({ code, details: message }, named(item)) };
-}
-
-function tooManyDeaths(item: { callerId: string; attempts: number }): DomainError {
-  return new DomainError('unavailable', `${named(item)}: ${item.attempts} streams ended while it was being scored`);
-}
-
-function named({ callerId }: { callerId: string }): string {
-  return `rollout ${JSON.stringify(callerId.slice(0, 128))}`;
+  private rejectAll(error: Error): void {
+    this.pending = [];
+    for (const item of [...this.unsettled]) this.settle(item, { error });
+    for (const { reject } of this.describers) reject(error);
+    this.describers.clear();
+  }
 }

@@ -1,5 +1,5 @@
 import { serve, type BoundService, type Logger, type RunningService } from '@surefoot/service';
-import { startScorer, type Scorer } from './scorer';
+import { Scorer } from './scorer';
 import type { ScorerConfig } from './settings';
 
 /**
@@ -14,7 +14,7 @@ export async function serveScorer(
   logger: Logger,
   options: { service: (scorer: Scorer) => BoundService; expectedMembers?: number },
 ): Promise<RunningService> {
-  const scorer = startScorer(config, logger, options);
+  const scorer = new Scorer(config, logger, options.expectedMembers);
   try {
     const server = await serve({
       services: [options.service(scorer)],
