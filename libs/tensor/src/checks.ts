@@ -12,6 +12,7 @@ export function invalid(message: string): DomainError {
  * Kernels read and write by these numbers, so nothing reaches the heap before they are known to be right.
  */
 export function checkShape(name: string, tensor: tf.Tensor, shape: (number | undefined)[]): void {
+  if (tensor.isDisposed) throw invalid(`${name} is disposed`);
   const fits =
     tensor.rank === shape.length && shape.every((size, axis) => (size ?? tensor.shape[axis]) === tensor.shape[axis]);
   if (tensor.dtype === 'float32' && fits) return;

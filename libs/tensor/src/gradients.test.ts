@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { clipByGlobalNorm, openBackend, valueAndGradients } from './index';
+import { clipByGlobalNorm, gelu, openBackend, valueAndGradients } from './index';
 import './testing';
 
 describe.each(['plain', 'simd'] as const)('gradients, %s', (kernelBuild) => {
@@ -23,6 +23,19 @@ describe.each(['plain', 'simd'] as const)('gradients, %s', (kernelBuild) => {
       );
     }).toNotLeakTensors();
     tf.dispose([x, y]);
+  });
+
+  test('a loss that fails leaves no tensors behind, and the next one works', async () => {
+    const w = tf.variable(tf.tensor2d([[2]]));
+    const failing = () => {
+      gelu(gelu(w));
+      throw new Error('stop');
+    };
+    await expect(() => expect(() => valueAndGradients(failing, [w])).toThrow('stop')).toNotLeakTensors();
+    const { value, gradients } = valueAndGradients(() => tf.sum(tf.square(w)) as tf.Scalar, [w]);
+    expect(gradients[0] as tf.Tensor).toBeAllclose([4]);
+    tf.dispose([w, value, gradients]);
+    expect(() => gelu(w)).toThrow('gelu: x is disposed');
   });
 
   test('clipping (3, 4) and 12, of norm 13, to 6.5 halves them', async () => {

@@ -14,7 +14,7 @@ export function valueAndGradients(
   loss: () => tf.Scalar,
   parameters: tf.Variable[],
 ): { value: tf.Scalar; gradients: tf.Tensor[] } {
-  const { value, grads } = tf.engine().gradients(loss, parameters, undefined, true);
+  const { value, grads } = recorded(() => tf.engine().gradients(loss, parameters, undefined, true));
   const unused = grads.findIndex((gradient) => !gradient);
   if (unused < 0) return { value: value as tf.Scalar, gradients: grads };
   tf.dispose([value, ...grads.filter(Boolean)]);
@@ -41,4 +41,16 @@ export async function clipByGlobalNorm(
   const clipped = gradients.map((gradient) => tf.mul(gradient, maxNorm / norm));
   tf.dispose(gradients);
   return { gradients: clipped, norm };
+}
+
+/** Where recording or differentiating fails, what was saved for the gradient is freed: TensorFlow.js would keep it for ever. */
+function recorded<Result>(differentiate: () => Result): Result {
+  try {
+    return differentiate();
+  } catch (error) {
+    const { state } = tf.engine();
+    for (const { saved } of state.activeTape ?? []) tf.dispose(saved);
+    state.activeTape = [];
+    throw error;
+  }
 }

@@ -156,7 +156,8 @@ describe('a damaged or hostile file is refused, naming file and tensor', () => {
     await expect(readSafetensors(path)).rejects.toThrow(message);
   });
 
-  test('a missing file is not_found', async () => {
+  test('a missing file is not_found, a folder failed_precondition', async () => {
+    await expect(readSafetensors(folder)).rejects.toMatchObject({ kind: 'failed_precondition' });
     await expect(readSafetensors(join(folder, 'none'))).rejects.toMatchObject({ kind: 'not_found' });
   });
 });

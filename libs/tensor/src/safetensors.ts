@@ -87,7 +87,9 @@ export async function writeSafetensors(
 }
 
 async function readHeader(file: FileHandle, path: string) {
-  const { size } = await file.stat();
+  const stats = await file.stat();
+  if (!stats.isFile()) throw new DomainError('failed_precondition', `cannot read ${path}: it is not a file`);
+  const { size } = stats;
   if (size < lengthBytes) throw damaged(path, `it has ${size} bytes`);
   const length = Buffer.from(await readBytes(file, 0, lengthBytes, path)).readBigUInt64LE();
   if (length > BigInt(Math.min(size - lengthBytes, maxHeaderBytes)))
