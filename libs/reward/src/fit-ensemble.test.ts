@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { digestFile, readJson } from '@surefoot/files';
 import { loadModel, disposeModel, parseModelConfig, type ModelConfig } from '@surefoot/language-model';
 import { readPairs, type PreferencePair } from '@surefoot/preference';
@@ -15,6 +15,9 @@ import { fitEnsemble } from './fit-ensemble';
 import type { FitOptions } from './fit-settings';
 import { scoreSequences } from './score-sequences';
 import { writeBuiltinTask } from './write-builtin-task';
+
+// A machine under load takes several times as long.
+jest.setTimeout(60_000);
 
 let root: string;
 let task: string;

@@ -1,13 +1,16 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { digestFile, readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import { builtinTask, goldScore, parseGold, readPairs, readPrompts } from '@surefoot/preference';
 import { openBackend } from '@surefoot/tensor';
 import '@surefoot/tensor/testing';
 import { writeBuiltinTask, type BuiltinTaskOptions } from './write-builtin-task';
+
+// A machine under load takes several times as long.
+jest.setTimeout(60_000);
 
 let root: string;
 beforeAll(async () => {
