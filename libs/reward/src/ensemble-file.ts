@@ -22,6 +22,8 @@ export interface EnsembleFile {
   /** The model folder that the members were fitted from; null where they were fitted from scratch. */
   base: string | null;
   members: MemberEntry[];
+  /** When it was fitted, ISO 8601; the only field that the options of a fit do not decide. */
+  created?: string;
 }
 
 const fileName = 'ensemble.json';

@@ -50,7 +50,7 @@ export async function fitEnsemble(options: FitOptions): Promise<FitReport> {
   const training = resolveTraining(options);
   const start = await openStartingPoint(options);
   try {
-    const { out, name, base = null, evalPairs = [] } = options;
+    const { out, name, base = null, created, evalPairs = [] } = options;
     const fitted = encodable(start, options.pairs, 'pairs');
     const held = encodable(start, evalPairs, 'held-out pairs');
     const places = Array.from({ length: options.members }, (_, k) => ({
@@ -67,7 +67,7 @@ export async function fitEnsemble(options: FitOptions): Promise<FitReport> {
     const members = evaluations.map(({ entry }) => entry);
     // One that is there already may have been calibrated since.
     if (!existsSync(join(out, 'ensemble.json')))
-      await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members });
+      await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members, created });
     return fitReport(evaluations, evalPairs, { pairs: fitted.skipped, evalPairs: held.skipped });
   } finally {
     start.dispose();

@@ -18,6 +18,8 @@ export interface FitOptions extends Partial<MemberTraining>, StartingPointOption
   /** Folder of the ensemble; one that holds a part of the same fit is finished. */
   out: string;
   name: string;
+  /** When, ISO 8601, for `ensemble.json`; decides nothing else. */
+  created?: string;
   /** Pairs that the members are not fitted to, for the report. */
   evalPairs?: PreferencePair[];
   onProgress?: (progress: FitProgress) => void;

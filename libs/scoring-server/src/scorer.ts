@@ -111,7 +111,8 @@ export class Scorer {
     const { name, digest, maxTokens } = loaded;
     const model = { name, version: digest.slice(0, 12), digest };
     this.description = { ...loaded, model, limits: scorerLimits(maxTokens) };
-    this.logger.info({ model, members, backend: loaded.backend, maxTokens }, 'model loaded');
+    const level = loaded.backend.kernelBuild === 'plain' ? 'warn' : 'info'; // plain operations are many times slower
+    this.logger[level]({ model, members, backend: loaded.backend, maxTokens }, 'model loaded');
   }
 
   private refuse(error: unknown, settle: (outcome: Outcome) => void): void {

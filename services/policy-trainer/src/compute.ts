@@ -32,7 +32,9 @@ export function createCompute(backend: BackendName, logger: Logger): Compute {
     });
     worker = opened;
     try {
-      logger.info(await opened.call('open', undefined), 'backend open');
+      const opening = await opened.call('open', undefined);
+      // Plain operations are many times slower.
+      logger[opening.kernelBuild === 'plain' ? 'warn' : 'info'](opening, 'backend open');
     } catch (error) {
       worker = undefined;
       await opened.close();

@@ -23,6 +23,7 @@ const procedures = {
     await openBackend(backend);
     return fitEnsemble({
       ...options,
+      created: new Date().toISOString(),
       onProgress: ({ member, members, step, steps, loss }) =>
         report({ done: member * steps + step, total: members * steps, detail: `loss ${loss.toFixed(3)}` }),
     });

@@ -34,13 +34,14 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
   const runs = own.length === 1 ? own[0]! : together(folders, own);
   const report = riskReport(runs);
   const configuration = experimentPath(first);
+  const hasConfiguration = existsSync(configuration);
   await writeReportFiles(html, {
-    title: basename(resolve(first)),
+    title: hasConfiguration ? (await readResolvedExperiment(configuration)).config.name : basename(resolve(first)),
     report,
     runs,
     disagreement: await readDisagreement(first),
     samples: await readRunSamples(first, own[0]!, report.measure),
-    config: existsSync(configuration) ? await readText(configuration) : undefined,
+    config: hasConfiguration ? await readText(configuration) : undefined,
   });
   return { report, html, verdict: verdictOf(report) };
 }
