@@ -36,7 +36,7 @@ export async function compute<Name extends keyof ComputeProcedures>(
   const thread = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'thread'), { procedures: { report } });
   let interrupt = () => {};
   const interrupted = new Promise<never>((_, reject) => {
-    interrupt = () => reject(new Interrupted('interrupted: what is finished is kept, the same command goes on'));
+    interrupt = () => reject(new Interrupted('interrupted: the same command goes on from what is finished'));
     signal.addEventListener('abort', interrupt);
     if (signal.aborted) interrupt();
   });

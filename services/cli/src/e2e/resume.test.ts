@@ -121,3 +121,25 @@ describe('an experiment', () => {
     expect(ended.stderr).toContain('other values of seed');
   }, 60_000);
 });
+
+describe('reward train', () => {
+  test('that is interrupted goes on with the members that are missing, to the same bytes', async () => {
+    const train = (out: string) => [
+      ...['reward', 'train', '--like', 'quick/task/member-config.json', '--tokenizer', 'quick/task/base'],
+      ...['--init', 'quick/task/member-init.json', '--pairs', 'quick/task/pairs.jsonl', '--members', '3'],
+      ...['--name', 'three', '--out', out],
+    ];
+    const running = start(train('interrupted'), { cwd: work.path });
+    await until(() => existsSync(at('interrupted', 'member-0')), running);
+    running.child.kill('SIGINT');
+    expect(await running.ended).toMatchObject({ status: 130, stdout: '' });
+    expect(existsSync(at('interrupted', 'ensemble.json'))).toBe(false);
+    expectDone(await surefoot(train('interrupted'), { cwd: work.path }));
+    expectDone(await surefoot(train('uninterrupted'), { cwd: work.path }));
+    const content = (out: string) => ({
+      ...(JSON.parse(readFileSync(at(out, 'ensemble.json'), 'utf8')) as object),
+      created: '',
+    });
+    expect(content('interrupted')).toEqual(content('uninterrupted'));
+  }, 180_000);
+});
