@@ -46,7 +46,7 @@ export async function writeBuiltinTask(folder: string, options: BuiltinTaskOptio
   await publishFolder(folder, async (beside) => {
     await writeSettings(task, beside);
     const { model, tokenizer } = await writeBaseModel(task, join(beside, 'base'), baseTraining, (step) =>
-      onProgress?.({ step, steps: baseTraining.steps }),
+      onProgress?.({ step: step + 1, steps: baseTraining.steps }),
     );
     const draw = (prompts: string[], count: number, seed: number) =>
       drawPairs(task, model, tokenizer, { prompts, count, seed, purpose: 'pairs' });

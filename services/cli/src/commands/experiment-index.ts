@@ -1,6 +1,7 @@
 import { DomainError } from '@surefoot/errors';
 import { defineCommand } from '../command';
 import { readExperiment } from '../experiment/config';
+import { failureReason } from '../experiment/runs-file';
 import { runExperiment } from '../experiment/run-experiment';
 import { integer, option, text } from '../option';
 import { experimentOptions } from './experiment-run';
@@ -24,13 +25,11 @@ export const experimentIndex = defineCommand({
     const { plan, lines } = await runExperiment(config, options, context);
     const line = lines.find((each) => each.index === index);
     const id = plan[index]!.id;
-    if (!line || line.status !== 'completed') {
-      const reason = (line?.error as { message?: string } | undefined)?.message;
+    if (line?.status !== 'completed')
       throw new DomainError(
         'failed_precondition',
-        `run ${id} ${line?.status ?? 'has not ended'}${reason ? `: ${reason}` : ''}`,
+        `run ${id} ${line?.status ?? 'has not ended'}: ${failureReason(line)}`,
       );
-    }
     return { document: line, text: `run ${id} completed in ${(line.seconds ?? 0).toFixed(1)} s` };
   },
 });

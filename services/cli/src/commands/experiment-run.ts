@@ -4,6 +4,7 @@ import { defineCommand } from '../command';
 import { readExperiment } from '../experiment/config';
 import { writeReport } from '../experiment/report';
 import { runExperiment } from '../experiment/run-experiment';
+import { failureReason } from '../experiment/runs-file';
 import { runTable } from '../experiment/run-table';
 import { defaultOutput } from '../local/output-folder';
 import { address, backend, flag, integer, option, text } from '../option';
@@ -30,7 +31,7 @@ export const experimentRun = defineCommand({
     if (failed.length === lines.length)
       throw new DomainError(
         'failed_precondition',
-        `all ${failed.length} runs failed, the first: ${reasonOf(failed[0])}`,
+        `all ${failed.length} runs failed, the first: ${failureReason(failed[0])}`,
       );
     const { report, html, verdict } = await writeReport([out]);
     return {
@@ -39,7 +40,3 @@ export const experimentRun = defineCommand({
     };
   },
 });
-
-function reasonOf(line: { error?: unknown } | undefined): string {
-  return (line?.error as { message?: string } | undefined)?.message ?? 'no reason given';
-}

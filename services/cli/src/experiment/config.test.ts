@@ -67,6 +67,7 @@ describe('an experiment', () => {
     [{ methods: ['vanilla', 'vanilla'] }, 'the name vanilla occurs twice'],
     [{ prompts: 'nowhere.jsonl' }, 'nowhere.jsonl does not exist'],
     [{ runs: 0 }, 'runs'],
+    [{ judge: undefined, gold: undefined }, 'a judge or gold is needed'],
     [{ blocks: [] }, 'blocks'],
     [{ blocks: [{ name: 'A b', ensemble: 'ensemble' }] }, 'blocks.0.name'],
     [{ policy: 3 }, 'policy: expected string'],

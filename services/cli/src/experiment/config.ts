@@ -97,6 +97,8 @@ export async function readExperiment(file: string, options: ReadOptions = {}): P
     methods: content.methods.map((each) => resolveMethod(each, content, file)),
     runs: content.runs,
   };
+  if (!config.judge && config.gold === undefined && !options.remote)
+    throw new DomainError('invalid_argument', `${file}: a judge or gold is needed to tell how a run has ended`);
   refuseDuplicates(
     config.blocks.map((each) => each.name),
     `${file}: blocks`,

@@ -6,7 +6,7 @@ import type { Context } from '../command';
 import { Interrupted } from '../failure';
 import type { LocalServices } from '../local/services';
 import type { IterationEvent } from '../trainer-client';
-import { remoteScorer } from '../scorer';
+import { remoteScorer, type Scorer } from '../scorer';
 import type { ExperimentConfig } from './config';
 import { writeDisagreementSample } from './disagreement-sample';
 import type { PlannedRun } from './plan';
@@ -23,6 +23,8 @@ export interface Execution {
   workers: number;
   /** Trainer services to use instead. */
   trainers?: string[];
+  /** True to go on with runs that trainer services may have begun. */
+  resume: boolean;
   services: LocalServices;
   context: Context;
 }
@@ -67,7 +69,7 @@ export async function executeRuns(
   const saveRuns = () => (saving = saving.then(async () => writeRunsFile(out, await collectRuns(out, plan))));
   try {
     await Promise.race([Promise.all(workers.map(work)), scorers.failed]);
-    if (!trainers) await sampleDisagreement(out, todo[0]!, scorers);
+    if (!trainers) await sampleDisagreement(todo[0]!, scorers, execution);
   } catch (error) {
     throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}`) : error;
   } finally {
@@ -78,13 +80,21 @@ export async function executeRuns(
   }
 }
 
-/** For the report: what the members say of the same responses. */
-async function sampleDisagreement(out: string, { id, block }: PlannedRun, scorers: RunningScorers): Promise<void> {
-  const scorer = await remoteScorer(scorers.addressesOf(block).ensemble.split(',')[0]!);
+/** For the report: what the members say of the same responses. The runs count without it. */
+async function sampleDisagreement(
+  { id, block }: PlannedRun,
+  scorers: RunningScorers,
+  { out, context }: Execution,
+): Promise<void> {
+  let scorer: Scorer | undefined;
   try {
+    scorer = await remoteScorer(scorers.addressesOf(block).ensemble.split(',')[0]!);
     await writeDisagreementSample(out, id, scorer);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    context.terminal.note(`the report will not show how much the members disagree: ${error.message}`);
   } finally {
-    scorer.close();
+    scorer?.close();
   }
 }
 
@@ -99,13 +109,13 @@ async function doRun(
   },
 ): Promise<void> {
   const { config, scorers, execution, onIteration } = options;
-  const { out, trainers, context } = execution;
+  const { out, trainers, resume, context } = execution;
   const request = runConfig(planned, config, {
     dataFolder: trainers ? undefined : commonFolder(config),
     addresses: scorers.addressesOf(planned.block),
     keepRollouts: config.keepRollouts,
   });
-  const begun = hasBegun(out, planned);
+  const begun = trainers ? resume : hasBegun(out, planned);
   try {
     const run = await worker.run({ id: planned.id, config: request, begun, signal: context.signal, onIteration });
     if (trainers) await writeRunJson(out, planned.id, remoteRunJson(run));

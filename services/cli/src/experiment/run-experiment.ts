@@ -59,7 +59,7 @@ export async function runExperiment(
   const todo = wanted.filter((planned) => !completed.has(planned.index));
   if (todo.length > 0)
     await withLocalServices(out, { backend, context }, (services) =>
-      executeRuns(config, plan, todo, { out, workers, trainers, services, context }),
+      executeRuns(config, plan, todo, { out, workers, trainers, resume, services, context }),
     );
   const lines = await collectRuns(out, plan);
   await writeRunsFile(out, lines);

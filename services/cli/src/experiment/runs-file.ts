@@ -9,6 +9,11 @@ import type { PlannedRun } from './plan';
 /** A line of runs.jsonl, and why the run failed where it did. */
 export type RunLine = RunRecord & { error?: unknown };
 
+/** Why a run has failed, as its trainer says. */
+export function failureReason(line: RunLine | undefined): string {
+  return (line?.error as { message?: string } | undefined)?.message ?? 'no reason given';
+}
+
 /** The folder that holds the runs. */
 export const runsFolder = (out: string) => join(out, 'runs');
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError } from '@surefoot/errors';
 import type { Run, RunConfig } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { LocalServices } from '../local/services';
-import { createTrainerClient, type IterationEvent, type TrainerClient } from '../trainer-client';
+import { createTrainerClient, hasEnded, type IterationEvent, type TrainerClient } from '../trainer-client';
 
 /** Something that does one run after another: a trainer service, or a child process that is started anew when it dies. */
 export interface Worker {
@@ -65,7 +65,9 @@ export async function localWorker(services: LocalServices, name: string, env: No
 
 async function runOn(client: TrainerClient, { id, config, begun, signal, onIteration }: RunTask): Promise<Run> {
   await client.start(id, config, { resume: begun });
-  return client.watch(id, signal, onIteration);
+  const run = await client.watch(id, signal, onIteration);
+  if (hasEnded(run)) return run;
+  throw new DomainError('unavailable', `the trainer stopped in the middle of run ${id}: go on with --resume`);
 }
 
 function trainerDied(name: string, reason: string, cause: unknown): DomainError {
