@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readJson } from '@surefoot/files';
+import { digestText, readJson } from '@surefoot/files';
 import { JudgeClient } from '@surefoot/proto/surefoot/judge/v1/judge';
 import { RewardEnsembleClient } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
 import { callUnary, createClient } from '@surefoot/service';
@@ -16,13 +16,12 @@ export interface ScorerDescription {
   digest: string | null;
 }
 
-const ensembleFile = z.looseObject({ members: z.array(z.unknown()).min(1) });
+const ensembleFile = z.looseObject({ members: z.array(z.looseObject({ path: z.string() })).min(1) });
 const call = { deadlineMs: 20_000, idempotent: true };
 
 /** Describes an ensemble, from its folder or by asking the service. @throws DomainError not_found, unavailable, invalid_argument */
 export async function describeEnsemble(location: ScorerLocation): Promise<ScorerDescription> {
-  if ('folder' in location)
-    return { members: await countMembers(location.folder), digest: await digestOf(location.folder) };
+  if ('folder' in location) return describeFolder(location.folder);
   const client = createClient(RewardEnsembleClient, firstAddress(location.address));
   try {
     const { model, members } = await callUnary(client, 'getEnsemble', {}, call);
@@ -34,7 +33,7 @@ export async function describeEnsemble(location: ScorerLocation): Promise<Scorer
 
 /** Describes a judge, the same way. */
 export async function describeJudge(location: ScorerLocation): Promise<ScorerDescription> {
-  if ('folder' in location) return { members: 1, digest: await digestOf(location.folder) };
+  if ('folder' in location) return describeFolder(location.folder);
   const client = createClient(JudgeClient, firstAddress(location.address));
   try {
     const { model } = await callUnary(client, 'getJudge', {}, call);
@@ -44,13 +43,15 @@ export async function describeJudge(location: ScorerLocation): Promise<ScorerDes
   }
 }
 
-async function countMembers(folder: string): Promise<number> {
+async function describeFolder(folder: string): Promise<ScorerDescription> {
   const path = join(folder, 'ensemble.json');
   // A plain reward-model folder is an ensemble of one.
-  if (!existsSync(path)) return 1;
+  if (!existsSync(path)) return { members: 1, digest: await digestOf(folder) };
   const { success, data } = ensembleFile.safeParse(await readJson(path));
-  if (success) return data.members.length;
-  throw new DomainError('invalid_argument', `${path} lists no members: it is no ensemble`);
+  if (!success) throw new DomainError('invalid_argument', `${path} lists no members: it is no ensemble`);
+  const members = await Promise.all(data.members.map((member) => digestOf(join(folder, member.path))));
+  // Fitted again by the same options, it is the same ensemble.
+  return { members: members.length, digest: digestText(JSON.stringify([{ ...data, created: undefined }, members])) };
 }
 
 function firstAddress(addresses: string): string {
