@@ -52,7 +52,13 @@ export async function ppoRunBenchmark(say) {
     const services = Object.fromEntries(
       children.map(({ service, pid }, i) => [
         service,
-        { cpuSeconds: round(cpuSeconds(pid) - before[i]), peakMegabytes: Math.round(peakMegabytes(pid)) },
+        {
+          cpuSeconds: round(cpuSeconds(pid) - before[i]),
+          peakMegabytes: Math.round(peakMegabytes(pid)),
+          healthChecks: latencies[i].length,
+          healthP50Ms: round(latencies[i][latencies[i].length >> 1]),
+          healthP99Ms: round(latencies[i][Math.floor(latencies[i].length * 0.99)]),
+        },
       ]),
     );
     const iterationMs = meanIterationMs(join(out, 'bench-runs', 'bench', 'metrics.jsonl'));
@@ -65,8 +71,6 @@ export async function ppoRunBenchmark(say) {
       iterationMs: round(iterationMs),
       wireMs: round(wireMs),
       wireShare: round(wireMs / iterationMs),
-      healthChecks: latencies.length,
-      healthP99Ms: round(latencies[Math.floor(latencies.length * 0.99)]),
     };
   } finally {
     for (const { child } of children) child.kill('SIGTERM');
@@ -113,28 +117,31 @@ async function run(address) {
   }
 }
 
-/** Asks every service every 100 ms; `stop` returns all latencies in ascending order, milliseconds. */
+/** Asks every service every 100 ms; `stop` returns the latencies of each in ascending order, milliseconds. */
 function watchHealth(services) {
-  const latencies = [];
-  const clients = services.map(({ address }) => new Client(address, credentials.createInsecure()));
+  const watched = services.map(({ address }) => ({
+    client: new Client(address, credentials.createInsecure()),
+    latencies: [],
+  }));
   const timer = setInterval(() => {
-    for (const client of clients) {
+    for (const { client, latencies } of watched) {
       const from = performance.now();
       // The health protocol's messages, written out: nothing asked, SERVING answered.
+      const answered = () => latencies.push(performance.now() - from);
       client.makeUnaryRequest(
         '/grpc.health.v1.Health/Check',
         () => Buffer.alloc(0),
         (bytes) => bytes,
         new Metadata(),
-        () => latencies.push(performance.now() - from),
+        answered,
       );
     }
   }, 100);
   return {
     stop: () => {
       clearInterval(timer);
-      for (const client of clients) client.close();
-      return latencies.sort((a, b) => a - b);
+      for (const { client } of watched) client.close();
+      return watched.map(({ latencies }) => latencies.sort((x, y) => x - y));
     },
   };
 }
