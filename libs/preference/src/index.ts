@@ -12,4 +12,12 @@ export {
 } from './held-out-report';
 export { type PreferencePair } from './preference-pair';
 export { type ChatMessage, type Prompt } from './prompt';
-export { readPairs, readPrompts, readRollouts, type InvalidRow, type PromptRow, type RolloutRow } from './read';
+export {
+  readPairs,
+  readPrompts,
+  readRollouts,
+  type InvalidRow,
+  type PromptRow,
+  type RolloutLine,
+  type RolloutRow,
+} from './read';

@@ -109,10 +109,12 @@ describe('readPrompts and readRollouts', () => {
       'rollouts.jsonl',
       { prompt: 'p', response: 'r', truncated: true },
       { id: 'x', ids: [1] },
+      { id: 7, ids: [1] },
     );
     expect(await readRollouts(rollouts)).toEqual([
-      { id: '1', prompt: 'p', response: 'r', truncated: true },
-      { id: 'x', ids: [1], truncated: false },
+      { id: '1', givenId: '1', prompt: 'p', response: 'r', truncated: true },
+      { id: 'x', givenId: 'x', ids: [1], truncated: false },
+      { id: '7', givenId: 7, ids: [1], truncated: false },
     ]);
   });
 

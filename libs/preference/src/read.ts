@@ -29,6 +29,12 @@ export interface RolloutRow {
   truncated: boolean;
 }
 
+/** A rollout of a file. */
+export interface RolloutLine extends RolloutRow {
+  /** `id` as the file writes it, text or a number: answers repeat it. */
+  givenId: string | number;
+}
+
 /**
  * Preference pairs of JSON-lines files, in order; gzip is recognised, `-` is stdin.
  *
@@ -63,7 +69,7 @@ export async function readPrompts(path: string): Promise<PromptRow[]> {
  *
  * @throws DomainError as {@link readPairs}; also where two lines have one id
  */
-export async function readRollouts(path: string): Promise<RolloutRow[]> {
+export async function readRollouts(path: string): Promise<RolloutLine[]> {
   const lineOf = new Map<string, number>();
   const rollouts = await readRows(path, (value, line) => {
     const rollout = parseRollout(value, line);
@@ -76,9 +82,11 @@ export async function readRollouts(path: string): Promise<RolloutRow[]> {
   return rollouts;
 }
 
-function parseRollout(value: unknown, line: number): RolloutRow {
+function parseRollout(value: unknown, line: number): RolloutLine {
   const row = parseRow(value);
-  const shared = { id: parseId(row['id']) ?? String(line), truncated: parseFlag(row['truncated'], 'truncated') };
+  const id = parseId(row['id']) ?? String(line);
+  const givenId = typeof row['id'] === 'number' ? row['id'] : id;
+  const shared = { id, givenId, truncated: parseFlag(row['truncated'], 'truncated') };
   if (row['ids'] !== undefined && row['ids'] !== null) return { ...shared, ids: parseIds(row['ids']) };
   return { ...shared, prompt: parsePrompt(row['prompt']), response: parseText(row['response'], 'response') };
 }

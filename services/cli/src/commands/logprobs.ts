@@ -43,7 +43,7 @@ export const logprobs = defineCommand({
       const where = `${options.in}, id ${row.id}`;
       const ids = row.ids ? Int32Array.from(row.ids) : atLine(where, () => encode(tokenizer!, row, model.config));
       checkIds(ids, model.config, { where });
-      return { id: row.id, ids };
+      return { id: row.givenId, ids };
     });
     await writeLines(options.out, context.terminal, (write) =>
       inBatches(sequences, context, { label: 'logprobs', unit: 'lines', size: options.batchSize }, async (batch) => {

@@ -42,7 +42,13 @@ export const rewardDisagree = defineCommand({
     const figures = await disagreementFigures(found, { id: options.id });
     await makeFolder(options.out);
     for (const { name, svg } of figures) await writeFileAtomically(join(options.out, name), svg);
-    const document = { ...found, model: scorer.model };
+    const givenIds = new Map<string, string | number>(rows.map(({ id, givenId }) => [id, givenId]));
+    const document = {
+      ...found,
+      texts: found.texts.map((measured) => ({ ...measured, id: givenIds.get(measured.id) })),
+      widest: found.widest.map((id) => givenIds.get(id)),
+      model: scorer.model,
+    };
     await writeFileAtomically(join(options.out, 'disagreement.json'), `${toJson(document, 2)}\n`);
     const median = found.rangeQuantiles.find(({ level }) => level === 0.5)!.value;
     const files = ['disagreement.json', ...figures.map(({ name }) => name)].map((name) => join(options.out, name));

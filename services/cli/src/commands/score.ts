@@ -28,7 +28,7 @@ export const score = defineCommand({
         inBatches(rows, context, { label: 'score', unit: 'rollouts', size: scorer.batchSize }, async (batch) => {
           for (const [i, raw] of (await scorer.score(batch)).entries()) {
             const scores = calibration.map(({ mean, scale }, k) => (raw[k]! - mean) / scale);
-            await write({ id: batch[i]!.id, ...ensembleStatistics(scores), scores, model: scorer.model });
+            await write({ id: batch[i]!.givenId, ...ensembleStatistics(scores), scores, model: scorer.model });
           }
         }),
       );
