@@ -19,6 +19,7 @@ export type ComputeProcedures = {
 export type MainProcedures = {
   score: (request: ScoreRequest) => Promise<Scores>;
   iterationDone: (line: MetricsLine) => void;
+  warn: (message: string) => void;
   responseDone: (response: GeneratedResponse) => void;
 };
 
@@ -28,6 +29,7 @@ const procedures: ComputeProcedures = {
     trainingRun(job, {
       score: (request) => main('score', request),
       onIteration: (line) => void main('iterationDone', line).catch(() => undefined),
+      warn: (message) => void main('warn', message).catch(() => undefined),
       checkStopped: () => checkStopped(job.stop),
     }),
   generate: (job) =>

@@ -18,6 +18,7 @@ export function createCompute(backend: BackendName, logger: Logger): Compute {
   const procedures: MainProcedures = {
     score: (request) => current.score!(request),
     iterationDone: (line) => current.iterationDone!(line),
+    warn: (message) => current.warn!(message),
     responseDone: (response) => current.responseDone!(response),
   };
 

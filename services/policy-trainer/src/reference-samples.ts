@@ -1,9 +1,17 @@
 import { fitScoreNormaliser, type ScoreNormaliser } from '@surefoot/reward';
 import { randomStream } from '@surefoot/tensor';
 import type { EvaluationSetting } from './evaluation';
+import { mean } from './mean';
 import { sampleAndScore } from './sampling';
 
 const chunkSize = 128;
+
+/** What the start policy's samples say. */
+export interface ReferenceSamples {
+  normaliser: ScoreNormaliser;
+  /** Share of the samples that were cut at `maxNewTokens`, 0..1. */
+  cutShare: number;
+}
 
 /**
  * Fits the score normaliser on `referenceSamples` responses of the start policy to the training prompts.
@@ -11,11 +19,11 @@ const chunkSize = 128;
  * The prompts come in a shuffled order, in turn, so that each has the same number of samples give or take one; prompts,
  * order and responses hang on the evaluation seed alone, so that runs of one experiment share them.
  */
-export async function fitOnReferenceSamples({ start, context, ppo }: EvaluationSetting): Promise<ScoreNormaliser> {
+export async function fitOnReferenceSamples({ start, context, ppo }: EvaluationSetting): Promise<ReferenceSamples> {
   const { referenceSamples, evaluationSeed } = ppo;
   const order = randomStream(evaluationSeed, 'reference-prompts').shuffle([...start.prompts]);
   const prompts = Array.from({ length: referenceSamples }, (_, i) => order[i % order.length]!);
-  const { scores } = await sampleAndScore(start.reference, prompts, {
+  const { rollouts, scores } = await sampleAndScore(start.reference, prompts, {
     start,
     context,
     ppo,
@@ -24,5 +32,8 @@ export async function fitOnReferenceSamples({ start, context, ppo }: EvaluationS
     asked: { ensemble: true, judge: false },
   });
   const { members } = await scores;
-  return fitScoreNormaliser({ scores: members, promptKeys: prompts.map(({ key }) => key) });
+  return {
+    normaliser: fitScoreNormaliser({ scores: members, promptKeys: prompts.map(({ key }) => key) }),
+    cutShare: mean(rollouts.map(({ hasEos }) => Number(!hasEos))),
+  };
 }

@@ -46,6 +46,7 @@ export function createRunExecution(options: {
         live.update({ ensemble: scorers.ensemble, ...(scorers.judge && { judge: scorers.judge }) });
         const call = await compute.thread({
           score: scorers.score,
+          warn: (message) => logger.warn({ run: id }, message),
           iterationDone: (line) => {
             live.iterationDone(line);
             logger.debug({ run: id, ...line }, 'iteration done');

@@ -55,6 +55,8 @@ export interface TrainingContext {
   score(request: ScoreRequest): Promise<Scores>;
   /** Told after each iteration, once its metrics and its checkpoint are on the disk. */
   onIteration(line: MetricsLine): void;
+  /** Tells the operator of something that the run goes on with. */
+  warn(message: string): void;
   /** Throws where the run is to stop; called between steps. */
   checkStopped(): void;
 }

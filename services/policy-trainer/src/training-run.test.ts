@@ -19,6 +19,7 @@ afterAll(() => world.remove());
 const context: TrainingContext = {
   score: async (request) => scoreByWords(request),
   onIteration: () => undefined,
+  warn: () => undefined,
   checkStopped: () => undefined,
 };
 const weights = (folder: string) => digestFile(join(folder, 'model', 'model.safetensors'));
@@ -181,6 +182,16 @@ describe('a training run', () => {
     asked.length = 0;
     await trainingRun(createJob(world, world.folder('second'), settings(2)), counting);
     expect(asked).toEqual([8, 8, 48]);
+  });
+
+  test('warns where most reference samples are cut, in every run, with share and setting', async () => {
+    const warnings: string[] = [];
+    const warned = { ...context, warn: (message: string) => void warnings.push(message) };
+    const settings = (maxNewTokens: number) => createSettings({ iterations: 1, maxNewTokens });
+    await trainingRun(createJob(world, world.folder('cut-a'), settings(2)), warned);
+    await trainingRun(createJob(world, world.folder('cut-b'), settings(2)), warned);
+    expect(warnings).toHaveLength(2);
+    expect(warnings[1]).toMatch(/^\d\d % of .* maxNewTokens = 2/);
   });
 
   test('fails with one clear error where responses do not fit, or the scores do not vary', async () => {

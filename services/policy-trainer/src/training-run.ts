@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { publishFolder } from '@surefoot/files';
 import { cloneModel, disposeModel, saveModel } from '@surefoot/language-model';
 import { createLearner, disposeLearner, learnerState, ppoUpdate, prepareRollouts, restoreLearner } from '@surefoot/ppo';
-import { normaliseScores, type ScoreNormaliser } from '@surefoot/reward';
+import { normaliseScores } from '@surefoot/reward';
 import { randomStream } from '@surefoot/tensor';
 import { nextBest, saveBest } from './best-policy';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint';
@@ -11,14 +11,14 @@ import { readInitialEvaluation, writeEvaluation } from './evaluation-file';
 import { mean } from './mean';
 import { createMemo } from './memo';
 import { openMetricsFile } from './metrics-file';
-import { fitOnReferenceSamples } from './reference-samples';
+import { fitOnReferenceSamples, type ReferenceSamples } from './reference-samples';
 import { openRolloutsFile } from './rollouts-file';
 import { prepareFolder, removeParts, runFiles } from './run-folder';
 import { sampleAndScore } from './sampling';
 import { loadStart } from './start';
 import type { TrainingContext, TrainingJob, TrainingOutcome } from './training-job';
 
-const referenceMemo = createMemo<ScoreNormaliser>(8);
+const referenceMemo = createMemo<ReferenceSamples>(8);
 const evaluationMemo = createMemo<EvaluatedResponse[]>(8);
 
 /**
@@ -59,8 +59,14 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     const { fingerprint } = start;
     const { referenceSamples, evaluationSamples, evaluationSeed, maxNewTokens, temperature } = ppo;
     const alike = [fingerprint, evaluationSeed, maxNewTokens, temperature];
-    const normaliser =
-      last?.normaliser ?? (await referenceMemo([alike, referenceSamples], () => fitOnReferenceSamples(setting)));
+    const reference: ReferenceSamples = last
+      ? { normaliser: last.normaliser, cutShare: 0 }
+      : await referenceMemo([alike, referenceSamples], () => fitOnReferenceSamples(setting));
+    const { normaliser, cutShare } = reference;
+    if (cutShare > 0.5)
+      context.warn(
+        `${Math.round(100 * cutShare)} % of the start policy's responses are cut at maxNewTokens = ${maxNewTokens}: set ppo.maxNewTokens higher`,
+      );
     let best = last?.best;
     let rolloutBytes = last?.rolloutBytes ?? 0;
     const save = async (iteration: number) =>
