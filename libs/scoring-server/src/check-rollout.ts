@@ -32,10 +32,11 @@ const maxRole = 32;
 export function checkRollout(rollout: Rollout, bounds: ModelBounds): { sequence: Int32Array } | { text: RolloutText } {
   const { id, response, truncated, tokenIds } = rollout;
   if (id === '' || id.length > maxId) refuse(`the id must have 1 to ${maxId} characters`);
+  // The text is not used then: byte-level ids can stand for what no text can say.
+  if (tokenIds?.tokenizerDigest === bounds.tokenizerDigest) return { sequence: checkIds(tokenIds, bounds) };
   const prompt = checkPrompt(rollout.prompt);
   checkText('the response', response);
-  if (tokenIds?.tokenizerDigest === bounds.tokenizerDigest) return { sequence: checkIds(tokenIds, bounds) };
-  if (response === '') refuse('the response is empty');
+  if (response === '' && truncated) refuse('the response is empty, and was cut off before its end');
   return { text: { prompt, response, truncated } };
 }
 

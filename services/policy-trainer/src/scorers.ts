@@ -5,7 +5,7 @@ import type { Rollout as WireRollout } from '@surefoot/proto/surefoot/common/v1/
 import { createScoringPool, type ScorerDescription } from '@surefoot/scoring-client';
 import type { ScorerIdentity } from './run';
 import type { RunSettings } from './run-settings';
-import type { RolloutToScore, ScoreRequest, Scores } from './training-job';
+import type { ScoreRequest, Scores } from './training-job';
 
 /** The scorers of one run, connected. */
 export interface Scorers {
@@ -96,15 +96,19 @@ function splitAddresses(addresses: string): string[] {
 }
 
 /** Rollouts as scorers read them; ids within the pool are its own. */
-function toWireRollouts({ rollouts, tokenizerDigest }: ScoreRequest): WireRollout[] {
+export function toWireRollouts({ rollouts, tokenizerDigest }: ScoreRequest): WireRollout[] {
   return rollouts.map(({ prompt, response, hasEos, promptIds, responseIds }, index) => ({
     id: String(index),
     prompt:
       typeof prompt === 'string'
-        ? { $case: 'text', value: prompt }
-        : { $case: 'conversation', value: { messages: prompt } },
-    response: wireText(response),
-    truncated: !hasEos,
+        ? { $case: 'text', value: scorableText(prompt) }
+        : {
+            $case: 'conversation',
+            value: { messages: prompt.map(({ role, content }) => ({ role, content: scorableText(content) })) },
+          },
+    response: scorableText(response),
+    // Special tokens alone leave no text; to another tokenizer that is an answer which ended at once.
+    truncated: !hasEos && response.trim() !== '',
     tokenIds: { tokenizerDigest, promptIds, responseIds },
     ttlMs: 0,
   }));
@@ -112,11 +116,7 @@ function toWireRollouts({ rollouts, tokenizerDigest }: ScoreRequest): WireRollou
 
 const maxCharacters = 65_536;
 
-/**
- * A response as the contract accepts text: a policy may write nothing at all, or half a character, which only its own
- * tokenizer can express.
- */
-export function wireText(response: RolloutToScore['response']): string {
-  const text = response.slice(0, maxCharacters).replace(/[\p{Surrogate}\uFFFD]/gu, '?');
-  return text.trim() === '' ? ' ' : text;
+/** Text as the contract accepts it: a policy may write half a character, which only its own tokenizer can express. */
+function scorableText(text: string): string {
+  return text.slice(0, maxCharacters).replace(/[\p{Surrogate}\uFFFD]/gu, '?');
 }

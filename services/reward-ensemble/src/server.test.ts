@@ -108,6 +108,20 @@ describe('scores', () => {
     expect(text!.memberScores).toEqual(ids!.memberScores);
   });
 
+  test('a response that ended at once is its end-of-sequence token', async () => {
+    const [text, ids] = await scoreBatch([rollout('a', { response: '' }), withIds('b', [0, 2, 3, 4, 11], [1])]);
+    expect(text!.memberScores).toEqual(ids!.memberScores);
+  });
+
+  test('ids of the own tokenizer are scored whatever the text beside them', async () => {
+    const [plain, broken] = await scoreBatch([
+      withIds('a', [0, 2], [4, 1]),
+      withIds('b', [0, 2], [4, 1], { prompt: { $case: 'text', value: '\uFFFD' }, response: '\uFFFD' }),
+    ]);
+    expect(plain!.memberScores).toHaveLength(3);
+    expect(broken!.memberScores).toEqual(plain!.memberScores);
+  });
+
   test('a prompt too long for the model is cut from the left', async () => {
     const long = Array.from({ length: 100 }, (_, i) => 2 + (i % 9));
     const [cut, short] = await scoreBatch([withIds('a', long, [4, 1]), withIds('b', long.slice(-30), [4, 1])]);
@@ -157,7 +171,7 @@ describe('bad items fail alone, with what is wrong', () => {
     rollout('x', { prompt: { $case: 'conversation', value: { messages } } });
   const cases: [string, () => Rollout, string][] = [
     ['no prompt', () => rollout('x', { prompt: undefined }), 'there is no prompt'],
-    ['an empty response', () => rollout('x', { response: '' }), 'the response is empty'],
+    ['an empty response that was cut', () => rollout('x', { response: '', truncated: true }), 'the response is empty'],
     ['a response too long to read', () => rollout('x', { response: 'x'.repeat(65_537) }), 'more than 65536 characters'],
     ['a prompt with U+FFFD', () => rollout('x', { prompt: { $case: 'text', value: 'a\uFFFD' } }), 'U+FFFD'],
     ['a response with U+FFFD', () => rollout('x', { response: '\uFFFD' }), 'U+FFFD'],
