@@ -91,6 +91,10 @@ describe('an experiment', () => {
     const file = join(out, 'experiment.yaml');
     expect(await readExperiment(file)).toEqual(config);
     expect((await readResolvedExperiment(file)).members).toEqual([2, 4]);
+    // Without a run, as after a start that failed, it binds nobody.
+    await writeExperimentFile(out, { ...config, runs: 4 }, surroundings, { resume: false });
+    await writeExperimentFile(out, config, surroundings, { resume: false });
+    await mkdir(join(out, 'runs', 'some-run'), { recursive: true });
     await expect(writeExperimentFile(out, config, surroundings, { resume: false })).rejects.toThrow('--resume');
     await writeExperimentFile(out, config, surroundings, { resume: true });
     const other = { ...config, runs: 4 };

@@ -9,6 +9,7 @@ import { readYaml } from '../options-file';
 import { version } from '../version';
 import type { ExperimentConfig, ScorerLocation } from './config';
 import { ppoKeys } from './ppo-keys';
+import { runsFolder } from './runs-file';
 import type { ScorerDescription } from './scorer-description';
 
 /** What decides the results of an experiment besides its configuration. */
@@ -27,7 +28,7 @@ export const experimentPath = (out: string) => join(out, 'experiment.yaml');
  * Writes `experiment.yaml`: the configuration with every default, versions, seeds, backend and digests. It can be used as
  * a configuration again.
  *
- * @param resume true to go on with an experiment that the folder holds already
+ * @param resume true to go on with an experiment that the folder holds already, with at least one run begun
  * @throws DomainError already_exists without `resume`; failed_precondition naming what differs from the experiment there
  */
 export async function writeExperimentFile(
@@ -38,7 +39,8 @@ export async function writeExperimentFile(
 ): Promise<void> {
   const path = experimentPath(out);
   const content = await resolvedExperiment(out, config, surroundings);
-  if (!existsSync(path)) return writeFileAtomically(path, stringify(content));
+  // What was written before a start that failed binds nobody.
+  if (!existsSync(path) || !(await holdsRuns(out))) return writeFileAtomically(path, stringify(content));
   if (!resume)
     throw new DomainError('already_exists', `${out} holds an experiment already: add --resume or choose another --out`);
   const before = (await readYaml(path)) as Record<string, unknown>;
@@ -50,6 +52,10 @@ export async function writeExperimentFile(
       'failed_precondition',
       `${path} was made with other values of ${differing.join(', ')}: choose another --out, or the same configuration`,
     );
+}
+
+async function holdsRuns(out: string): Promise<boolean> {
+  return (await readdir(runsFolder(out)).catch(() => [])).length > 0;
 }
 
 async function resolvedExperiment(out: string, config: ExperimentConfig, surroundings: Surroundings) {
