@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineCommand } from '../command';
 import { outputRoot } from '../local/output-folder';
-import { pidFilePath, stopFolder } from '../local/pid-file';
+import { pidFiles, stopFolder } from '../local/pid-file';
 import { option, text } from '../option';
 
 const graceMs = 15_000;
@@ -24,5 +24,5 @@ function claimedFolders(): string[] {
   if (!existsSync(outputRoot)) return [];
   return readdirSync(outputRoot)
     .map((name) => join(outputRoot, name))
-    .filter((folder) => existsSync(pidFilePath(folder)));
+    .filter((folder) => pidFiles(folder).length > 0);
 }

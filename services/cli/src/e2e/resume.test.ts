@@ -102,14 +102,22 @@ describe('an experiment', () => {
     expect(existsSync(at('outside', 'surefoot.pid'))).toBe(false);
   }, 120_000);
 
-  test('done index by index has the runs of one done at once', async () => {
-    for (const index of ['1', '0'])
-      expectDone(
-        await surefoot(['experiment', 'index', '--config', 'experiment.yaml', '--out', 'indexed', '--index', index], {
-          cwd: work.path,
-        }),
-      );
+  test('done index by index at once, in one folder, has the runs of one done by one command', async () => {
+    const words = ['experiment', 'index', '--config', 'experiment.yaml', '--out', 'indexed', '--index'];
+    const ended = await Promise.all(['1', '0'].map((index) => surefoot([...words, index], { cwd: work.path })));
+    ended.forEach(expectDone);
+    expectDone(await surefoot(['report', 'indexed'], { cwd: work.path }));
     expect(await timelessRuns(at('indexed'))).toBe(await timelessRuns(at('whole')));
+  }, 180_000);
+
+  test('whose start has failed may begin with another configuration', async () => {
+    await writeFile(at('wrong.yaml'), stringify({ ...experiment, judge: 'quick/ensemble' }));
+    const failed = await surefoot(['experiment', 'run', '--config', 'wrong.yaml', '--out', 'mended'], {
+      cwd: work.path,
+    });
+    expect(failed).toMatchObject({ status: 1, stdout: '' });
+    expectDone(await surefoot(run('mended'), { cwd: work.path }));
+    expect(await timelessRuns(at('mended'))).toBe(await timelessRuns(at('whole')));
   }, 180_000);
 
   test('with other values than the folder holds is not resumed', async () => {

@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { makeFolder } from '@surefoot/files';
 import { openBackend, type BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
+import { withClaim, type Claim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { ExperimentConfig, Block } from './config';
 import { executeRuns } from './execute';
@@ -21,6 +22,8 @@ export interface ExperimentOptions {
   resume: boolean;
   /** Only the run of this index. */
   index?: number;
+  /** On `out`, where the caller holds it already. */
+  claim?: Claim;
   backend: BackendName;
 }
 
@@ -41,7 +44,7 @@ export async function runExperiment(
   options: ExperimentOptions,
   context: Context,
 ): Promise<ExperimentOutcome> {
-  const { out, workers, trainers, resume, index, backend } = options;
+  const { out, trainers, resume, index, claim, backend } = options;
   refuseMissingAddresses(config, trainers !== undefined);
   const ensembles = await Promise.all(config.blocks.map(describeBlock));
   const plan = planRuns(
@@ -50,20 +53,24 @@ export async function runExperiment(
   );
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
   const judge = config.judge && (await describeJudge(config.judge));
-  await makeFolder(out);
   const surroundings = { ensembles, judge, backend: trainers ? 'remote' : await describeBackend(backend) };
-  await writeExperimentFile(out, config, surroundings, { resume: resume || index !== undefined });
-  const completed = new Set(
-    (await collectRuns(out, plan)).filter(({ status }) => status === 'completed').map((line) => line.index),
-  );
-  const todo = wanted.filter((planned) => !completed.has(planned.index));
-  if (todo.length > 0)
-    await withLocalServices(out, { backend, context }, (services) =>
-      executeRuns(config, plan, todo, { out, workers, trainers, resume, services, context }),
+  // Runs by index share the folder: each claims its own part of it.
+  const part = index === undefined ? undefined : `index-${index}`;
+  const work = async (held: Claim) => {
+    await writeExperimentFile(out, config, surroundings, { resume: resume || index !== undefined });
+    const completed = new Set(
+      (await collectRuns(out, plan)).filter(({ status }) => status === 'completed').map((line) => line.index),
     );
-  const lines = await collectRuns(out, plan);
-  await writeRunsFile(out, lines);
-  return { plan, lines };
+    const todo = wanted.filter((planned) => !completed.has(planned.index));
+    if (todo.length > 0)
+      await withLocalServices(join(out, 'logs', part ?? ''), { claim: held, backend, context }, (services) =>
+        executeRuns(config, plan, todo, { ...options, services, context }),
+      );
+    const lines = await collectRuns(out, plan);
+    await writeRunsFile(out, lines);
+    return { plan, lines };
+  };
+  return claim ? work(claim) : withClaim(out, work, part);
 }
 
 async function describeBlock({ ensemble }: Block) {

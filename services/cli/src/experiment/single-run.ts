@@ -1,9 +1,11 @@
 import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { makeFolder } from '@surefoot/files';
 import type { Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
+import { withClaim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { RunFile } from './config';
 import { commonFolder, runConfig } from './run-config';
@@ -27,23 +29,24 @@ export async function runLocally(
 ): Promise<Run> {
   const { block, judge } = file;
   if (!block.ensemble) throw new DomainError('invalid_argument', 'the run needs an ensemble: a folder or HOST:PORT');
-  await makeFolder(out);
-  if (hasBegun(out, { id }) && !resume)
-    throw new DomainError('already_exists', `${out} holds this run already: add --resume or choose another --out`);
-  return withLocalServices(out, { backend, context }, async (services) => {
-    const scorers = await startScorers(services, { judge }, [block]);
-    await makeFolder(runsFolder(out));
-    const addresses = scorers.addressesOf(block);
-    const worker = await localWorker(services, 'trainer', {
-      SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),
-      SUREFOOT_DATA_DIR: commonFolder(file),
-      SUREFOOT_ENSEMBLE_ADDRESS: addresses.ensemble,
-      SUREFOOT_JUDGE_ADDRESS: addresses.judge || 'none',
+  return withClaim(out, async (claim) => {
+    if (hasBegun(out, { id }) && !resume)
+      throw new DomainError('already_exists', `${out} holds this run already: add --resume or choose another --out`);
+    return withLocalServices(join(out, 'logs'), { claim, backend, context }, async (services) => {
+      const scorers = await startScorers(services, { judge }, [block]);
+      await makeFolder(runsFolder(out));
+      const addresses = scorers.addressesOf(block);
+      const worker = await localWorker(services, 'trainer', {
+        SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),
+        SUREFOOT_DATA_DIR: commonFolder(file),
+        SUREFOOT_ENSEMBLE_ADDRESS: addresses.ensemble,
+        SUREFOOT_JUDGE_ADDRESS: addresses.judge || 'none',
+      });
+      const options = { dataFolder: commonFolder(file), addresses, keepRollouts: file.keepRollouts };
+      const config = runConfig(file, file, options);
+      const task = { id, config, begun: hasBegun(out, { id }), iterations: file.method.ppo.iterations };
+      return Promise.race([watched(worker, task, context), scorers.failed]);
     });
-    const options = { dataFolder: commonFolder(file), addresses, keepRollouts: file.keepRollouts };
-    const config = runConfig(file, file, options);
-    const task = { id, config, begun: hasBegun(out, { id }), iterations: file.method.ppo.iterations };
-    return Promise.race([watched(worker, task, context), scorers.failed]);
   });
 }
 

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -44,6 +44,33 @@ describe('an output folder', () => {
     await write({ pid: 999_999_999, identity: 'gone' }, [identity]);
     await claimFolder(out);
     expect(isAlive(identity)).toBe(false);
+  });
+});
+
+describe('claims at once', () => {
+  test.each([
+    ['of a free folder', false],
+    ['of a folder whose owner has died', true],
+  ])('%s: one succeeds', async (_, stale) => {
+    if (stale) await write({ pid: 999_999_999, identity: 'gone' }, []);
+    const claims = await Promise.allSettled(Array.from({ length: 20 }, () => claimFolder(out)));
+    expect(claims.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const claim of claims)
+      if (claim.status === 'rejected') expect(claim.reason).toMatchObject({ kind: 'aborted' });
+    expect(await readdir(out)).toEqual(['surefoot.pid']);
+  });
+});
+
+describe('a part of an output folder', () => {
+  test('has a claim of its own: others may claim other parts, nobody the whole', async () => {
+    const claims = await Promise.all(['a', 'b'].map((part) => claimFolder(out, part)));
+    await expect(claimFolder(out, 'a')).rejects.toMatchObject({ kind: 'aborted' });
+    await expect(claimFolder(out)).rejects.toThrow(`in use by process ${process.pid}`);
+    await Promise.all(claims.map((claim) => claim.release()));
+    const whole = await claimFolder(out);
+    await expect(claimFolder(out, 'a')).rejects.toMatchObject({ kind: 'aborted' });
+    await whole.release();
+    expect(await readdir(out)).toEqual([]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Context } from '../command';
-import { claimFolder } from './pid-file';
+import type { Claim } from './pid-file';
 import { startService, type ServiceName, type ServiceProcess } from './service-process';
 
 /** The services of one command, all of them stopped when it ends. */
@@ -15,22 +15,23 @@ export interface LocalServices {
 }
 
 /**
- * Claims `out`, runs `body` with services as child processes, and stops them whatever happens.
+ * Runs `body` with services as child processes, and stops them whatever happens.
  *
- * @throws DomainError aborted where another process works in `out`; unavailable where a service does not start
+ * @param logs folder of their logs
+ * @param options.claim on the folder they work in: it names them
+ * @throws DomainError unavailable where a service does not start
  */
 export async function withLocalServices<Result>(
-  out: string,
-  { backend, context }: { backend: string; context: Context },
+  logs: string,
+  { claim, backend, context }: { claim: Claim; backend: string; context: Context },
   body: (services: LocalServices) => Promise<Result>,
 ): Promise<Result> {
-  const claim = await claimFolder(out);
   const ending = new AbortController();
   const signal = AbortSignal.any([context.signal, ending.signal]);
   const started: Promise<ServiceProcess>[] = [];
   const startOne: LocalServices['start'] = async (service, name, env) => {
     const settings = { ...context.env, SUREFOOT_BACKEND: backend, SUREFOOT_DRAIN_MS: '2000', ...env };
-    const child = await startService(service, { name, env: settings, log: join(out, 'logs', `${name}.log`), signal });
+    const child = await startService(service, { name, env: settings, log: join(logs, `${name}.log`), signal });
     await claim.add(name, child.pid).catch(async (error: unknown) => {
       await child.stop();
       throw error;
@@ -48,6 +49,5 @@ export async function withLocalServices<Result>(
     ending.abort();
     const children = await Promise.allSettled(started);
     await Promise.all(children.map((child) => child.status === 'fulfilled' && child.value.stop()));
-    await claim.release();
   }
 }
