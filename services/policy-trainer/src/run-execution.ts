@@ -58,6 +58,8 @@ export function createRunExecution(options: {
           judgeDigest: scorers.judge?.digest ?? null,
         });
       } finally {
+        // Every rollout once: sent - redispatched = answered, duplicates 0.
+        logger.info({ run: id, ...scorers.counters() }, 'scoring ended');
         scorers.close();
       }
     },

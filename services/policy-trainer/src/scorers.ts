@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { DomainError } from '@surefoot/errors';
 import { regularise, type PpoConfig } from '@surefoot/ppo';
 import type { Rollout as WireRollout } from '@surefoot/proto/surefoot/common/v1/common';
-import { createScoringPool, type ScorerDescription } from '@surefoot/scoring-client';
+import { createScoringPool, type ScorerDescription, type ScoringCounters } from '@surefoot/scoring-client';
 import type { ScorerIdentity } from './run';
 import type { RunSettings } from './run-settings';
 import type { ScoreRequest, Scores } from './training-job';
@@ -14,6 +14,8 @@ export interface Scorers {
   judge?: ScorerIdentity;
   /** @throws DomainError unavailable where nobody answers, and that of a rollout that was refused; AbortError */
   score(request: ScoreRequest): Promise<Scores>;
+  /** What has gone over the wire so far. */
+  counters(): { ensemble: ScoringCounters; judge?: ScoringCounters };
   close(): void;
 }
 
@@ -47,6 +49,7 @@ export async function connectScorers(
       ensemble: description.model,
       ...(judge && { judge: (await judge.describe()).model }),
       close,
+      counters: () => ({ ensemble: ensemble.counters(), ...(judge && { judge: judge.counters() }) }),
       score: async (request) => {
         const rollouts = toWireRollouts(request);
         const [members, judged] = await Promise.all([
