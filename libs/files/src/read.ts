@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { PassThrough, type Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { DomainError } from '@surefoot/errors';
 import { fileError } from './file-error';
@@ -15,10 +16,10 @@ export interface JsonLine {
   problem?: string;
 }
 
-/** A UTF-8 text file, whole. */
+/** A UTF-8 text file, whole; `-` is stdin. */
 export async function readText(path: string): Promise<string> {
   try {
-    return decode(await readFile(path), path);
+    return decode(path === '-' ? await buffer(process.stdin) : await readFile(path), path);
   } catch (error) {
     throw fileError(error, 'read', path);
   }

@@ -36,7 +36,7 @@ function addCommand(program: Command, spec: CommandSpec, context: Context): void
   for (const [, { value, description }] of positional) command.argument(value, description);
   for (const [name, { value, description, schema }] of Object.entries(spec.options))
     command.addOption(new Option(`${flagName(name)} ${value}`.trim(), described(description, schema)));
-  if (!spec.ownConfig) command.option('--config <file>', 'YAML or JSON file of options; flags win');
+  if (!spec.ownConfig) command.option('--config <file>', 'YAML or JSON file of options, - for stdin; flags win');
   command.option('--json', 'one JSON document (or JSON lines) on stdout and nothing else');
   command.addHelpText('after', `\nExample:\n  $ surefoot ${spec.example}`);
   command.action(async (...received: unknown[]) => {
@@ -80,6 +80,8 @@ function described(description: string, schema: { safeParse(value: unknown): { s
 function usageError(error: CommanderError, program: Command, words: string[]): UsageError {
   if (error.code !== 'commander.help')
     return new UsageError(`${error.message.replace(/^error: /, '')}; see surefoot --help`);
+  const unknown = words[0] === 'help' ? words[1] : undefined;
+  if (unknown !== undefined) return new UsageError(`unknown command '${unknown}'; see surefoot --help`);
   const command = descendants(program).find((each) => each.name() === words[0]) ?? program;
   const path = command === program ? 'surefoot' : `surefoot ${command.name()}`;
   return new UsageError(`${path} needs a command: ${command.commands.map((each) => each.name()).join(', ')}`);

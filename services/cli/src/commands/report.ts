@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readText } from '@surefoot/files';
 import { defineCommand } from '../command';
 import { runTable } from '../experiment/run-table';
 import { writeReport } from '../experiment/report';
@@ -8,9 +12,25 @@ export const report = defineCommand({
   summary: 'recomputes report.json and report.html from the files of experiments',
   example: 'report surefoot-out/uneven',
   arguments: { dirs: option('<dirs...>', 'experiment folders; several are reported together', texts) },
-  options: { out: option('<file>', 'the HTML file; default report.html in the (first) folder', text.optional()) },
-  async run({ dirs, out }) {
+  options: {
+    out: option(
+      '<file>',
+      'the HTML file, report.json beside it; default report.html in the (first) folder; - for the page alone on stdout',
+      text.optional(),
+    ),
+  },
+  async run({ dirs, out }, { terminal }) {
+    if (out === '-') return terminal.print(await pageOf(dirs));
     const { report: document, html, verdict } = await writeReport(dirs, out);
     return { document, text: `${runTable(document)}\n\n${verdict}\nreport: ${html}` };
   },
 });
+
+async function pageOf(dirs: string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'surefoot-report-'));
+  try {
+    return await readText((await writeReport(dirs, join(folder, 'report.html'))).html);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
