@@ -84,6 +84,9 @@ describe('options', () => {
   test.each([[['nothing']], [['group']], [['group', 'nothing']], [[]]])('%j names no command', async (words) => {
     await expect(run(...words)).rejects.toBeInstanceOf(UsageError);
   });
+  test('help for a command that is not there says so', async () => {
+    await expect(run('help', 'bandit')).rejects.toThrow("unknown command 'bandit'");
+  });
 });
 
 describe('commands', () => {
