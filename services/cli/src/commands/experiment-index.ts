@@ -16,13 +16,14 @@ export const experimentIndex = defineCommand({
     out: option('<dir>', 'experiment folder, shared by all runs', text),
     index: option('<i>', '(block * runs + run) * methods + method', integer({ min: 0 })),
     address: experimentOptions.address,
+    seed: experimentOptions.seed,
     backend: experimentOptions.backend,
   },
-  async run({ config: file, out, index, address: at, backend }, context) {
+  async run({ config: file, out, index, address: at, seed, backend }, context) {
     const trainers = at?.split(',');
     const config = await readExperiment(file, { remote: trainers !== undefined });
     const options = { out, workers: 1, trainers, resume: true, index, backend };
-    const { plan, lines } = await runExperiment(config, options, context);
+    const { plan, lines } = await runExperiment({ ...config, seed: seed ?? config.seed }, options, context);
     const line = lines.find((each) => each.index === index);
     const id = plan[index]!.id;
     if (line?.status !== 'completed')

@@ -14,6 +14,7 @@ export const experimentOptions = {
   out: option('<dir>', 'experiment folder; default a new one in ./surefoot-out', text.optional()),
   workers: option('<n>', 'trainer processes', integer({ max: 1024 }).default(availableParallelism())),
   address: option('<host:port,…>', 'trainer services to use instead of own processes', address.optional()),
+  seed: option('<n>', 'of run 0, in place of that of the file', integer({ min: 0 }).optional()),
   backend,
 };
 
@@ -23,10 +24,11 @@ export const experimentRun = defineCommand({
   example: 'experiment run --config experiment.yaml --out uneven --workers 2',
   ownConfig: true,
   options: { ...experimentOptions, resume: option('', 'go on with what the folder holds', flag) },
-  async run({ config: file, out = defaultOutput('experiment'), workers, address: at, resume, backend: name }, context) {
+  async run({ config: file, out = defaultOutput('experiment'), address: at, seed, ...options }, context) {
     const trainers = at?.split(',');
     const config = await readExperiment(file, { remote: trainers !== undefined });
-    const { lines } = await runExperiment(config, { out, workers, trainers, resume, backend: name }, context);
+    const seeded = { ...config, seed: seed ?? config.seed };
+    const { lines } = await runExperiment(seeded, { ...options, out, trainers }, context);
     const failed = lines.filter(({ status }) => status === 'failed');
     if (failed.length === lines.length)
       throw new DomainError(
