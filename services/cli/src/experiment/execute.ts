@@ -9,7 +9,7 @@ import type { IterationEvent } from '../trainer-client';
 import { remoteScorer, type Scorer } from '../scorer';
 import type { ExperimentConfig } from './config';
 import { writeDisagreementSample } from './disagreement-sample';
-import type { PlannedRun } from './plan';
+import { remoteRunId, type PlannedRun } from './plan';
 import { remoteRunJson } from './remote-run';
 import { commonFolder, runConfig } from './run-config';
 import { collectRuns, hasBegun, runsFolder, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
@@ -71,7 +71,8 @@ export async function executeRuns(
     await Promise.race([Promise.all(workers.map(work)), scorers.failed]);
     if (!trainers) await sampleDisagreement(todo[0]!, scorers, execution);
   } catch (error) {
-    throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}`) : error;
+    const remote = trainers ? '; what trainer services have begun goes on there, see surefoot runs list' : '';
+    throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}${remote}`) : error;
   } finally {
     queue.length = 0;
     for (const worker of workers) worker.close();
@@ -115,15 +116,16 @@ async function doRun(
     addresses: scorers.addressesOf(planned.block),
     keepRollouts: config.keepRollouts,
   });
+  const id = trainers ? remoteRunId(config.name, planned) : planned.id;
   const begun = trainers ? resume : hasBegun(out, planned);
   try {
-    const run = await worker.run({ id: planned.id, config: request, begun, signal: context.signal, onIteration });
+    const run = await worker.run({ id, config: request, begun, signal: context.signal, onIteration });
     if (trainers) await writeRunJson(out, planned.id, remoteRunJson(run));
     if (run.state === RunState.RUN_STATE_FAILED)
-      context.terminal.note(`run ${planned.id} failed: ${run.error?.message ?? 'no reason given'}`);
+      context.terminal.note(`run ${id} failed: ${run.error?.message ?? 'no reason given'}`);
   } catch (error) {
     if (!(error instanceof DomainError) || error.kind !== 'unavailable' || context.signal.aborted) throw error;
-    context.terminal.note(`run ${planned.id} failed: ${error.message}`);
+    context.terminal.note(`run ${id} failed: ${error.message}`);
     await writeFailedRun(out, planned, error.message);
   }
 }

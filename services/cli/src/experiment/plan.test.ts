@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { ppoDefaults } from '@surefoot/ppo';
-import { planRuns, runOfIndex } from './plan';
+import { planRuns, remoteRunId, runOfIndex } from './plan';
 
 const methods = ['vanilla', 'variance-weighted-kl'].map((name) => ({ name, ppo: ppoDefaults }));
 const config = { blocks: [{ name: 'a' }, { name: 'b' }], methods, runs: 3, seed: 1000 };
@@ -38,5 +38,10 @@ describe('planRuns', () => {
   });
   test('an index outside the plan names the range', () => {
     expect(() => runOfIndex(planRuns(config, [1, 1]), 12)).toThrow('0 to 11');
+  });
+  test('at a trainer service the name of the experiment leads, as far as ids allow', () => {
+    expect(remoteRunId('Uneven coverage, 2', { id: 'vanilla-a-0' })).toBe('uneven-coverage-2-vanilla-a-0');
+    expect(remoteRunId('«»', { id: 'vanilla-a-0' })).toBe('experiment-vanilla-a-0');
+    expect(() => remoteRunId('x'.repeat(52), { id: 'vanilla-a-0' })).toThrow('64 characters');
   });
 });

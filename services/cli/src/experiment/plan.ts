@@ -1,10 +1,13 @@
 import { DomainError } from '@surefoot/errors';
 import type { Block, ExperimentConfig, Method } from './config';
 
+/** The longest name of a run that a trainer takes. */
+const idLength = 63;
+
 /** One run of an experiment, before it has run. */
 export interface PlannedRun {
   index: number;
-  /** Name of the run and of its folder: `<method>-<block>-<run>`. */
+  /** Name of its folder: `<method>-<block>-<run>`. */
   id: string;
   method: Method;
   block: Block;
@@ -42,6 +45,24 @@ export function planRuns(config: Pick<ExperimentConfig, 'blocks' | 'methods' | '
   return plan;
 }
 
+/**
+ * What a trainer service calls a planned run: its runs may come from many experiments, so the name of this one leads.
+ *
+ * @throws DomainError invalid_argument where it is too long for the service
+ */
+export function remoteRunId(experiment: string, { id }: Pick<PlannedRun, 'id'>): string {
+  const prefix = experiment
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[^a-z0-9]+/, '');
+  const remote = `${prefix || 'experiment'}-${id}`;
+  if (remote.length <= idLength) return remote;
+  throw new DomainError(
+    'invalid_argument',
+    `run ${remote} has ${remote.length} characters, trainer services take ${idLength}: shorten the name: of the experiment, of a method or a block`,
+  );
+}
+
 /** The run of an index. @throws DomainError invalid_argument naming the range */
 export function runOfIndex(plan: PlannedRun[], index: number): PlannedRun {
   const planned = plan[index];
@@ -52,8 +73,11 @@ export function runOfIndex(plan: PlannedRun[], index: number): PlannedRun {
 function refuseBadIds(ids: string[]): void {
   const seen = new Set<string>();
   for (const id of ids) {
-    if (id.length > 63)
-      throw new DomainError('invalid_argument', `run ${id}: method and block names are too long for 63 characters`);
+    if (id.length > idLength)
+      throw new DomainError(
+        'invalid_argument',
+        `run ${id}: method and block names are too long for ${idLength} characters`,
+      );
     if (seen.has(id))
       throw new DomainError('invalid_argument', `two runs would be named ${id}: rename a method or a block`);
     seen.add(id);

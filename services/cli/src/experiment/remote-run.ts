@@ -28,6 +28,9 @@ export function remoteRunJson(run: Run): object {
   };
 }
 
+/** In the order of a trainer's own run.json. */
 function policyValue(value: PolicyValue | undefined): object {
-  return Object.fromEntries(Object.entries(value ?? {}).filter(([, part]) => part !== undefined));
+  const { gold, judge, kl, reward, standardError } = value ?? {};
+  const parts = Object.entries({ gold, judge, kl, reward, standardError });
+  return Object.fromEntries(parts.filter(([, part]) => part !== undefined));
 }

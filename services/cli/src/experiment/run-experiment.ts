@@ -7,7 +7,7 @@ import { withLocalServices } from '../local/services';
 import type { ExperimentConfig, Block } from './config';
 import { executeRuns } from './execute';
 import { writeExperimentFile } from './experiment-file';
-import { planRuns, runOfIndex, type PlannedRun } from './plan';
+import { planRuns, remoteRunId, runOfIndex, type PlannedRun } from './plan';
 import { collectRuns, writeRunsFile, type RunLine } from './runs-file';
 import { describeEnsemble, describeJudge } from './scorer-description';
 
@@ -51,6 +51,7 @@ export async function runExperiment(
     config,
     ensembles.map(({ members }) => members),
   );
+  if (trainers) for (const planned of plan) remoteRunId(config.name, planned); // refused before anything starts
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
   const judge = config.judge && (await describeJudge(config.judge));
   const surroundings = { ensembles, judge, backend: trainers ? 'remote' : await describeBackend(backend) };

@@ -5,6 +5,7 @@ import { makeFolder } from '@surefoot/files';
 import type { Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
+import { Interrupted } from '../failure';
 import { withClaim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { RunFile } from './config';
@@ -45,7 +46,9 @@ export async function runLocally(
       const options = { dataFolder: commonFolder(file), addresses, keepRollouts: file.keepRollouts };
       const config = runConfig(file, file, options);
       const task = { id, config, begun: hasBegun(out, { id }), iterations: file.method.ppo.iterations };
-      return Promise.race([watched(worker, task, context), scorers.failed]);
+      return Promise.race([watched(worker, task, context), scorers.failed]).catch((error: unknown) => {
+        throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}`) : error;
+      });
     });
   });
 }
@@ -67,7 +70,11 @@ export async function runRemotely(
     keepRollouts: file.keepRollouts,
   });
   const worker = remoteWorker(address);
-  return watched(worker, { id, config, begun: resume, iterations: file.method.ppo.iterations }, context);
+  const task = { id, config, begun: resume, iterations: file.method.ppo.iterations };
+  const goesOn = `run ${id} goes on at ${address}: surefoot runs watch ${id} --address ${address}, or runs cancel`;
+  return watched(worker, task, context).catch((error: unknown) => {
+    throw error instanceof Interrupted ? new Interrupted(`interrupted: ${goesOn}`) : error;
+  });
 }
 
 async function watched(

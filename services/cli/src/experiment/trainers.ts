@@ -64,7 +64,11 @@ export async function localWorker(services: LocalServices, name: string, env: No
 }
 
 async function runOn(client: TrainerClient, { id, config, begun, signal, onIteration }: RunTask): Promise<Run> {
-  await client.start(id, config, { resume: begun });
+  await client.start(id, config, { resume: begun }).catch((error: unknown) => {
+    if (!(error instanceof DomainError) || error.kind !== 'already_exists') throw error;
+    const message = `${client.address} has a run ${id} already: choose another name: in the configuration, or add --resume`;
+    throw new DomainError('already_exists', message, { cause: error });
+  });
   const run = await client.watch(id, signal, onIteration);
   if (hasEnded(run)) return run;
   throw new DomainError('unavailable', `the trainer stopped in the middle of run ${id}: go on with --resume`);
