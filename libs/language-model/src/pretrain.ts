@@ -12,7 +12,7 @@ export interface TrainNextTokenOptions {
   batchSize: number;
   /** Peak of the schedule, per step. */
   learningRate: number;
-  /** Steps of linear warm-up. */
+  /** Steps of linear warm-up; at most all there are. */
   warmupSteps: number;
   /** Share of the peak at the last step, [0, 1]. */
   finalFraction: number;
@@ -41,6 +41,7 @@ export async function trainNextToken(
 ): Promise<{ finalLoss: number }> {
   const { steps, batchSize, learningRate: peak, warmupSteps, finalFraction, weightDecay, seed, onStep } = options;
   checkTraining(sequences, options);
+  const schedule = { steps, warmupSteps: Math.min(warmupSteps, steps), peak, finalFraction };
   const parameters = [...model.parameters.values()];
   const optimizer = createAdamW(parameters, { weightDecay });
   const batches = shuffledBatches(sequences, Math.min(batchSize, sequences.length), seed);
@@ -49,7 +50,7 @@ export async function trainNextToken(
     for (let step = 0; step < steps; step++) {
       const batch = batches.next().value!;
       const { value, gradients } = valueAndGradients(() => nextTokenLoss(model, batch), parameters);
-      optimizer.step(gradients, warmupThenDecay(step, { steps, warmupSteps, peak, finalFraction }));
+      optimizer.step(gradients, warmupThenDecay(step, schedule));
       tf.dispose(gradients);
       finalLoss = (await value.data())[0]!;
       value.dispose();

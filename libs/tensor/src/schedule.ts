@@ -17,13 +17,13 @@ export function warmupThenDecay(
   options: { steps: number; warmupSteps: number; peak: number; finalFraction: number },
 ): number {
   const { steps, warmupSteps, peak, finalFraction } = options;
-  checkCount('warmupThenDecay: step', step, 0);
-  checkCount('warmupThenDecay: steps', steps);
-  checkCount('warmupThenDecay: warmupSteps', warmupSteps, 0);
-  if (warmupSteps > steps) throw invalid(`warmupThenDecay: ${warmupSteps} warm-up steps of ${steps}`);
-  if (!(peak >= 0 && peak < Infinity)) throw invalid(`warmupThenDecay: peak is ${peak}, needs a number >= 0`);
+  checkCount('learning-rate schedule: step', step, 0);
+  checkCount('learning-rate schedule: steps', steps);
+  checkCount('learning-rate schedule: warmupSteps', warmupSteps, 0);
+  if (warmupSteps > steps) throw invalid(`learning-rate schedule: ${warmupSteps} warm-up steps of ${steps}`);
+  if (!(peak >= 0 && peak < Infinity)) throw invalid(`learning-rate schedule: peak is ${peak}, needs a number >= 0`);
   if (!(finalFraction >= 0 && finalFraction <= 1))
-    throw invalid(`warmupThenDecay: finalFraction is ${finalFraction}, needs [0, 1]`);
+    throw invalid(`learning-rate schedule: finalFraction is ${finalFraction}, needs [0, 1]`);
   if (step < warmupSteps) return (peak * (step + 1)) / warmupSteps;
   const top = Math.max(warmupSteps - 1, 0);
   const fallen = Math.min(step, steps - 1) - top;
