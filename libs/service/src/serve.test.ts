@@ -222,6 +222,18 @@ describe('calls', () => {
     expect(seen).toEqual([1, 2]);
   });
 
+  test('an address where nobody listens is named, with what to do', async () => {
+    const { server } = await start();
+    await server.close();
+    const address = `127.0.0.1:${server.port}`;
+    const client = createClient(JudgeClient, address);
+    opened.push(client);
+    await expect(callUnary(client, 'getJudge', {}, { deadlineMs })).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: `cannot reach ${address}: connection refused; is the service running?`,
+    });
+  });
+
   test('a deadline that passes aborts the handler and is `unavailable` for the caller', async () => {
     let aborted = false;
     const { client } = await start({

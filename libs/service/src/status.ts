@@ -46,6 +46,10 @@ export function toStatus(error: unknown): StatusToSend {
 
 /** The error that a status from a peer becomes; `peer` says who answered. */
 export function fromStatus(error: Pick<ServiceError, 'code' | 'details'>, peer: string): Error {
+  if (error.code === Status.UNAVAILABLE && error.details.includes('ECONNREFUSED'))
+    return new DomainError('unavailable', `cannot reach ${peer}: connection refused; is the service running?`, {
+      cause: error,
+    });
   const message = `${peer}: ${error.details || Status[error.code]}`;
   const kind = kinds.get(error.code);
   if (kind) return new DomainError(kind, message, { cause: error });
