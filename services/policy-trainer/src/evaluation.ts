@@ -69,9 +69,9 @@ export function policyValue(responses: EvaluatedResponse[]): PolicyValue {
   return {
     ...meanOf('gold'),
     ...meanOf('judge'),
-    ...(primary.length > 1 && { standardError: standardError(primary) }),
-    ...meanOf('reward'),
     kl: mean(responses.map(({ kl }) => kl)),
+    ...meanOf('reward'),
+    ...(primary.length > 1 && { standardError: standardError(primary) }),
   };
 }
 
