@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { makeFolder, readJson } from '@surefoot/files';
+import { DomainError } from '@surefoot/errors';
+import { readJson, writeFileAtomically } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import { resolvePpoConfig, type PpoMode } from '@surefoot/ppo';
 import { readPairs } from '@surefoot/preference';
 import type { BackendName } from '@surefoot/tensor';
+import type { z } from 'zod';
 import { defineCommand, type Context } from '../command';
 import { compute } from '../compute/compute';
 import type { ExperimentConfig } from '../experiment/config';
@@ -14,51 +16,11 @@ import { runExperiment } from '../experiment/run-experiment';
 import { runTable } from '../experiment/run-table';
 import { Interrupted } from '../failure';
 import { defaultOutput } from '../local/output-folder';
-import { backend, integer, option, seed, text } from '../option';
+import { withClaim } from '../local/pid-file';
+import { backend, flagName, integer, option, text } from '../option';
+import { toJson } from '../terminal';
 
-export const quickstart = defineCommand({
-  name: 'quickstart',
-  summary: 'the whole loop from nothing: task, reward models, services, PPO runs, judge, report',
-  example: 'quickstart --runs 3',
-  options: {
-    out: option(
-      '<dir>',
-      'folder; one that is there already is finished; default a new one in ./surefoot-out',
-      text.optional(),
-    ),
-    runs: option('<n>', 'runs of each of the two methods', integer({ max: 100_000 }).default(3)),
-    dataSeed: option('<n>', 'seed of the preference pairs', integer({ min: 0, max: 2 ** 40 - 1 }).default(11)),
-    members: option('<n>', 'reward models', integer({ max: 1000 }).default(10)),
-    iterations: option('<n>', 'PPO iterations of a run', integer({ max: 1e6 }).default(60)),
-    baseSteps: option('<n>', 'training steps of the base model', integer({ max: 1e6 }).default(500)),
-    judgePairs: option('<n>', 'preference pairs of the judge', integer({ max: 1e6 }).default(3000)),
-    referenceSamples: option('<n>', 'responses that put the scores on one scale', integer({ min: 2 }).default(4096)),
-    evaluationSamples: option('<n>', 'responses of an evaluation', integer().default(2048)),
-    workers: option('<n>', 'trainer processes', integer({ max: 1024 }).default(availableParallelism())),
-    seed: seed(1000),
-    backend,
-  },
-  async run(options, context) {
-    const { out = defaultOutput('quickstart'), workers, backend: name } = options;
-    const folder = resolve(out);
-    await makeFolder(folder);
-    try {
-      await prepare(folder, options, context);
-      const config = quickstartExperiment(folder, options);
-      context.terminal.note(`3/4 three services, ${options.runs} vanilla and ${options.runs} variance-aware PPO runs`);
-      await runExperiment(config, { out: folder, workers, resume: true, backend: name }, context);
-    } catch (error) {
-      throw error instanceof Interrupted ? new Interrupted(`interrupted: go on with quickstart --out ${out}`) : error;
-    }
-    context.terminal.note('4/4 report');
-    const { report, html, verdict } = await writeReport([folder]);
-    return {
-      document: { folder: out, html, verdict, report },
-      text: `${runTable(report)}\n\n${verdict}\nreport: ${html}`,
-    };
-  },
-});
-
+/** What decides the results of a quickstart; noted in its folder. */
 interface Choices {
   runs: number;
   dataSeed: number;
@@ -70,6 +32,101 @@ interface Choices {
   evaluationSamples: number;
   seed: number;
   backend: BackendName;
+}
+
+const defaults: Choices = {
+  runs: 3,
+  dataSeed: 11,
+  members: 10,
+  iterations: 60,
+  baseSteps: 500,
+  judgePairs: 3000,
+  referenceSamples: 4096,
+  evaluationSamples: 2048,
+  seed: 1000,
+  backend: 'auto',
+};
+
+/** An option whose default is what the folder was made with, and only in a new one the given value. */
+function choice<Schema extends z.ZodType>(value: string, description: string, schema: Schema, otherwise: unknown) {
+  return option(value, `${description} (default ${String(otherwise)})`, schema.optional());
+}
+
+export const quickstart = defineCommand({
+  name: 'quickstart',
+  summary: 'the whole loop from nothing: task, reward models, services, PPO runs, judge, report',
+  example: 'quickstart --runs 3',
+  options: {
+    out: option(
+      '<dir>',
+      'folder; one that is there already is finished, with its own values; default a new one in ./surefoot-out',
+      text.optional(),
+    ),
+    runs: choice('<n>', 'runs of each of the two methods', integer({ max: 100_000 }), defaults.runs),
+    dataSeed: choice('<n>', 'seed of the preference pairs', integer({ min: 0, max: 2 ** 40 - 1 }), defaults.dataSeed),
+    members: choice('<n>', 'reward models; a variance needs two', integer({ min: 2, max: 1000 }), defaults.members),
+    iterations: choice('<n>', 'PPO iterations of a run', integer({ max: 1e6 }), defaults.iterations),
+    baseSteps: choice('<n>', 'training steps of the base model', integer({ max: 1e6 }), defaults.baseSteps),
+    judgePairs: choice('<n>', 'preference pairs of the judge', integer({ max: 1e6 }), defaults.judgePairs),
+    referenceSamples: choice(
+      '<n>',
+      'responses that put the scores on one scale',
+      integer({ min: 2 }),
+      defaults.referenceSamples,
+    ),
+    evaluationSamples: choice('<n>', 'responses of an evaluation', integer(), defaults.evaluationSamples),
+    seed: choice('<n>', 'seed of everything random', integer({ min: 0 }), defaults.seed),
+    backend: choice('<name>', backend.description, backend.schema.unwrap(), defaults.backend),
+    workers: option('<n>', 'trainer processes', integer({ max: 1024 }).default(availableParallelism())),
+  },
+  async run({ out = defaultOutput('quickstart'), workers, ...given }, context) {
+    const folder = resolve(out);
+    return withClaim(folder, async (claim) => {
+      const choices = await resolveChoices(folder, given);
+      try {
+        await prepare(folder, choices, context);
+        const config = quickstartExperiment(folder, choices);
+        const { runs } = choices;
+        context.terminal.note(`3/4 three services, ${runs} vanilla and ${runs} variance-aware PPO runs`);
+        const options = { out: folder, workers, resume: true, claim, backend: choices.backend };
+        await runExperiment(config, options, context);
+      } catch (error) {
+        throw error instanceof Interrupted
+          ? new Interrupted(`interrupted: go on with surefoot quickstart --out ${out}`)
+          : error;
+      }
+      context.terminal.note('4/4 report');
+      const { report, html, verdict } = await writeReport([folder]);
+      return {
+        document: { folder: out, html, verdict, report },
+        text: `${runTable(report)}\n\n${verdict}\nreport: ${html}`,
+      };
+    });
+  },
+});
+
+/**
+ * The given values over those the folder was made with over the defaults; notes them in the folder.
+ *
+ * @throws DomainError failed_precondition naming the options that differ from what the folder was made with
+ */
+async function resolveChoices(folder: string, given: Partial<Choices>): Promise<Choices> {
+  const path = join(folder, 'quickstart.json');
+  const wanted = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  // Before there is a task, nothing depends on what was chosen.
+  const begun = existsSync(join(folder, 'task')) && existsSync(path);
+  const before = begun ? ((await readJson(path)) as Choices) : defaults;
+  const differing = Object.keys(wanted).filter((name) => wanted[name] !== before[name as keyof Choices]);
+  if (begun && differing.length > 0) {
+    const made = differing.map((name) => `${flagName(name)} ${before[name as keyof Choices]}, not ${wanted[name]}`);
+    throw new DomainError(
+      'failed_precondition',
+      `${folder} was made with ${made.join('; ')}: leave that out, or choose another --out`,
+    );
+  }
+  const choices = { ...before, ...wanted };
+  if (!begun) await writeFileAtomically(path, `${toJson(choices, 2)}\n`);
+  return choices;
 }
 
 /** Task, ensemble and judge, as far as the folder does not hold them. */

@@ -73,6 +73,21 @@ describe('quickstart', () => {
     expect(again.stdout).toContain('report: ');
     expect(await readFile(join(work.path, 'first', 'runs.jsonl'), 'utf8')).toBe(before);
   }, 120_000);
+  test('into the same folder needs no flags again, and refuses other values before it does anything', async () => {
+    const finished = await surefoot(['quickstart', '--out', 'first'], { cwd: work.path });
+    expectDone(finished);
+    const words = ['quickstart', '--out', 'first', '--members', '5', '--runs', '1'];
+    const refused = await surefoot(words, { cwd: work.path });
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toContain('made with --members 2, not 5');
+    expect(refused.stderr).not.toContain('--runs');
+  }, 120_000);
+  test('of one member is refused at once', async () => {
+    const refused = await surefoot(['quickstart', '--out', 'one', '--members', '1'], { cwd: work.path });
+    expect(refused).toMatchObject({ status: 2, stdout: '' });
+    expect(refused.stderr).toContain('--members must be at least 2');
+    expect(existsSync(join(work.path, 'one'))).toBe(false);
+  });
   test('in another folder gives the same runs but for seconds', async () => {
     expectDone(await surefoot([...tinyQuickstart, '--out', 'second'], { cwd: work.path }));
     expect(await timelessRuns(join(work.path, 'second'))).toBe(await timelessRuns(join(work.path, 'first')));
