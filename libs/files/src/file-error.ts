@@ -5,7 +5,7 @@ const reasons: Record<string, [ErrorKind, string]> = {
   EACCES: ['failed_precondition', 'permission denied'],
   EPERM: ['failed_precondition', 'permission denied'],
   EROFS: ['failed_precondition', 'the file system is read-only'],
-  ENOTDIR: ['failed_precondition', 'a part of the path is not a folder'],
+  ENOTDIR: ['failed_precondition', 'it, or a part of its path, is not a folder'],
   EISDIR: ['failed_precondition', 'it is a folder'],
   EEXIST: ['already_exists', 'it exists already'],
   ENOTEMPTY: ['already_exists', 'it exists already and is not empty'],

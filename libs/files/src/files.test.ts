@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { makeFolder, publishFolder, readJson, readJsonLines, writeFileAtomically } from './index';
+import { listFolder, makeFolder, publishFolder, readJson, readJsonLines, writeFileAtomically } from './index';
 
 let folder: string;
 beforeEach(async () => {
@@ -46,6 +46,16 @@ describe('readJsonLines', () => {
   test('a missing file is not_found', async () => {
     await expect(all(join(folder, 'none'))).rejects.toMatchObject({ kind: 'not_found' });
     await expect(readJson(join(folder, 'none'))).rejects.toMatchObject({ kind: 'not_found' });
+  });
+});
+
+describe('listFolder', () => {
+  test('names what is there, nothing where there is no folder, and refuses a file', async () => {
+    for (const name of ['b', 'a']) await writeFile(join(folder, name), '');
+    expect(await listFolder(folder)).toEqual(['a', 'b']);
+    expect(await listFolder(join(folder, 'none'))).toEqual([]);
+    const message = expect.stringContaining(join(folder, 'a'));
+    await expect(listFolder(join(folder, 'a'))).rejects.toMatchObject({ kind: 'failed_precondition', message });
   });
 });
 

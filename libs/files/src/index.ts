@@ -1,4 +1,4 @@
 export { digestFile, digestText } from './digest';
 export { fileError } from './file-error';
-export { readJson, readJsonLines, readText, type JsonLine } from './read';
+export { listFolder, readJson, readJsonLines, readText, type JsonLine } from './read';
 export { makeFolder, publishFolder, writeFileAtomically } from './publish';

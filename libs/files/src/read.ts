@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { PassThrough, type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -21,6 +21,20 @@ export async function readText(path: string): Promise<string> {
   try {
     return decode(path === '-' ? await buffer(process.stdin) : await readFile(path), path);
   } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+}
+
+/**
+ * The names in a folder, sorted; none where it does not exist.
+ *
+ * @throws DomainError failed_precondition where it is a file, or may not be read
+ */
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw fileError(error, 'read', path);
   }
 }
