@@ -96,6 +96,23 @@ describe('fitEnsemble', () => {
     await expect(fitEnsemble(options({ out: task }))).rejects.toMatchObject({ kind: 'already_exists' });
   });
 
+  test('asked for more members adds them, to the bytes of a fit of all; fewer are refused', async () => {
+    await fitEnsemble(options({ members: 1 }));
+    const before = await weights(out, 0);
+    await calibrateEnsemble(
+      out,
+      pairs.slice(0, 10).map(({ prompt, chosen }, i) => ({ id: `${i}`, prompt, response: chosen, truncated: false })),
+    );
+    expect(await fitEnsemble(options())).toMatchObject({ calibrationLost: true });
+    expect(await weights(out, 0)).toBe(before);
+    const { calibrationLost } = await fitEnsemble(options({ out: `${out}-whole` }));
+    expect(calibrationLost).toBe(false);
+    for (const file of ['ensemble.json', 'fit.json'])
+      expect(await readFile(join(out, file), 'utf8')).toBe(await readFile(join(`${out}-whole`, file), 'utf8'));
+    expect(await weights(out, 1)).toBe(await weights(`${out}-whole`, 1));
+    await expect(fitEnsemble(options({ members: 1 }))).rejects.toThrow('other settings (members)');
+  });
+
   test('gives the same members in any number, and others by bootstrap', async () => {
     await fitEnsemble(options({ members: 1 }));
     const other = `${out}-two`;

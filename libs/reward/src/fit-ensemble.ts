@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
 import { publishFolder } from '@surefoot/files';
 import { disposeModel, saveModel } from '@surefoot/language-model';
@@ -12,7 +13,7 @@ import {
 } from '@surefoot/preference';
 import { currentBackend } from '@surefoot/tensor';
 import { encodePairs, type EncodedPair, type EncodedPairs } from './encode-pairs';
-import { writeEnsembleFile, type MemberEntry } from './ensemble-file';
+import { readEnsembleFile, writeEnsembleFile, type MemberEntry } from './ensemble-file';
 import { evaluateMember, meanScores, type MemberEvaluation, type PairScores } from './evaluate-member';
 import { fitRecord, openFitFolder, resolveTraining, type FitOptions } from './fit-settings';
 import { openStartingPoint, type StartingPoint } from './starting-point';
@@ -35,13 +36,18 @@ export interface FitReport {
   longerWins: Accuracy | null;
   /** Pairs passed over because they cannot be encoded: a response is too long, a word unknown. */
   skipped: { pairs: EncodedPairs['skipped']; evalPairs: EncodedPairs['skipped'] };
+  /**
+   * True where members joined an ensemble that had been calibrated from reference samples: all are on the scale of the
+   * pairs again, because members on different scales say nothing together.
+   */
+  calibrationLost: boolean;
 }
 
 /**
  * Fits K reward models that differ in nothing but their seed, and publishes them as an ensemble folder.
  *
  * Each member appears whole or not at all; called again with the same options, a fit that was stopped goes on with the members
- * that are missing and ends with the same bytes. `ensemble.json` comes last; its means and scales are over the texts of the pairs.
+ * that are missing and ends with the same bytes, and one asked for more members adds them. `ensemble.json` comes last; its means and scales are over the texts of the pairs.
  *
  * @throws DomainError invalid_argument listing what is wrong with the options, or where no pair can be used; already_exists,
  *   failed_precondition about `out`; diverged
@@ -65,10 +71,13 @@ export async function fitEnsemble(options: FitOptions): Promise<FitReport> {
       evaluations.push(await evaluateMember(out, place, fitted.encoded, held.encoded));
     }
     const members = evaluations.map(({ entry }) => entry);
-    // One that is there already may have been calibrated since.
-    if (!existsSync(join(out, 'ensemble.json')))
-      await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members, created });
-    return fitReport(evaluations, evalPairs, { pairs: fitted.skipped, evalPairs: held.skipped });
+    const before = existsSync(join(out, 'ensemble.json')) ? (await readEnsembleFile(out)).members : [];
+    // One that is whole already may have been calibrated since.
+    const grown = before.length < members.length;
+    if (grown) await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members, created });
+    const calibrationLost = grown && !isDeepStrictEqual(before, members.slice(0, before.length));
+    const skipped = { pairs: fitted.skipped, evalPairs: held.skipped };
+    return { ...fitReport(evaluations, evalPairs, skipped), calibrationLost };
   } finally {
     start.dispose();
   }
@@ -118,7 +127,7 @@ function fitReport(
   evaluations: MemberEvaluation[],
   evalPairs: PreferencePair[],
   skipped: FitReport['skipped'],
-): FitReport {
+): Omit<FitReport, 'calibrationLost'> {
   const skippedEval = new Set(skipped.evalPairs.map(({ index }) => index));
   const used = evalPairs.filter((_, i) => !skippedEval.has(i));
   const reportOf = ({ chosen, rejected }: PairScores) => (used.length > 0 ? heldOutReport(chosen, rejected) : null);

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
-import { digestText, readJson, writeFileAtomically } from '@surefoot/files';
+import { digestText, listFolder, makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
 import type { PreferencePair } from '@surefoot/preference';
 import type { StartingPointOptions } from './starting-point';
 import type { MemberTraining } from './train-member';
@@ -110,7 +110,7 @@ export function fitRecord(
 }
 
 /**
- * Makes `out` the folder of a fit: a new one, or one that the same settings began.
+ * Makes `out` the folder of a fit: a new one, or one that the same settings began, with as many members or fewer.
  *
  * @throws DomainError already_exists where it holds something else; failed_precondition where other settings began the fit
  */
@@ -118,19 +118,29 @@ export async function openFitFolder(out: string, record: Record<string, unknown>
   const path = join(out, 'fit.json');
   if (existsSync(path)) {
     const begun = (await readJson(path)) as Record<string, unknown>;
-    const different = Object.keys(record).filter((field) => !isDeepStrictEqual(record[field], begun[field]));
+    // More members leave those that are there as they are; fewer would leave some over.
+    const grows = Number(record['members']) > Number(begun['members']);
+    const different = Object.keys(record).filter(
+      (field) => !isDeepStrictEqual(record[field], begun[field]) && !(field === 'members' && grows),
+    );
     if (different.length > 0)
       throw new DomainError(
         'failed_precondition',
         `${out} holds a fit with other settings (${different.join(', ')}): choose another folder or remove it`,
       );
     // What a killed process was writing; only whole members are kept.
-    const unfinished = (await readdir(out)).filter((name) => /^\.member-\d+\..*\.part$/.test(name));
+    const unfinished = (await listFolder(out)).filter((name) => /^\.member-\d+\..*\.part$/.test(name));
     for (const name of unfinished) await rm(join(out, name), { recursive: true, force: true });
+    if (grows) await writeRecord(path, record);
     return;
   }
-  if (existsSync(out) && (await readdir(out)).length > 0)
+  // Whoever fits may keep a file of its process there.
+  if ((await listFolder(out)).some((name) => !name.endsWith('.pid')))
     throw new DomainError('already_exists', `${out} exists and is not empty: choose another folder or remove it`);
-  await mkdir(out, { recursive: true });
-  await writeFileAtomically(path, `${JSON.stringify(record, null, 2)}\n`);
+  await makeFolder(out);
+  await writeRecord(path, record);
+}
+
+function writeRecord(path: string, record: Record<string, unknown>): Promise<void> {
+  return writeFileAtomically(path, `${JSON.stringify(record, null, 2)}\n`);
 }

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { defineCommand, type Context } from '../command';
 import { compute } from '../compute/compute';
 import { UsageError } from '../failure';
+import { withClaim } from '../local/pid-file';
 import { backend, flag, integer, number, option, seed, text, texts } from '../option';
 
 export const rewardTrain = defineCommand({
@@ -25,7 +26,7 @@ export const rewardTrain = defineCommand({
     skipInvalid: option('', 'pass over malformed pairs, and name them', flag),
     members: option('<n>', 'number of reward models', integer({ max: 1000 }).default(10)),
     kind: option('<kind>', 'full, heads or adapters', z.enum(['full', 'heads', 'adapters']).default('full')),
-    out: option('<dir>', 'ensemble folder; members that it holds are kept', text),
+    out: option('<dir>', 'ensemble folder; members that it holds are kept, those that are missing added', text),
     name: option('<name>', 'of the ensemble; default the folder’s', text.optional()),
     epochs: option('<n>', 'passes over the pairs', integer().default(6)),
     batchSize: option('<n>', 'pairs of a step', integer().default(32)),
@@ -56,8 +57,11 @@ export const rewardTrain = defineCommand({
       tokenizerFolder: tokenizer,
       initialisation: init === undefined ? undefined : parseInitialisation(await readJson(init), init),
     };
-    const report = await compute('fit', { label: `fit ${options.out}`, backend: name, options: fit }, context);
+    const job = { label: `fit ${options.out}`, backend: name, options: fit };
+    const report = await withClaim(options.out, () => compute('fit', job, context));
     noteSkipped(report, context);
+    if (report.calibrationLost)
+      context.terminal.note('members were added: what surefoot reward calibrate had set is gone, call it again');
     return { document: { folder: options.out, ...report }, text: summary(options.out, report) };
   },
 });

@@ -134,11 +134,14 @@ describe('reward train', () => {
   test('that is interrupted goes on with the members that are missing, to the same bytes', async () => {
     const train = (out: string) => [
       ...['reward', 'train', '--like', 'quick/task/member-config.json', '--tokenizer', 'quick/task/base'],
-      ...['--init', 'quick/task/member-init.json', '--pairs', 'quick/task/pairs.jsonl', '--members', '3'],
-      ...['--name', 'three', '--out', out],
+      ...['--init', 'quick/task/member-init.json', '--pairs', 'quick/task/pairs.jsonl', '--members', '6'],
+      ...['--name', 'six', '--out', out],
     ];
     const running = start(train('interrupted'), { cwd: work.path });
     await until(() => existsSync(at('interrupted', 'member-0')), running);
+    const second = await surefoot(train('interrupted'), { cwd: work.path });
+    expect(second).toMatchObject({ status: 1, stdout: '' });
+    expect(second.stderr).toContain(`in use by process ${running.child.pid}`);
     running.child.kill('SIGINT');
     expect(await running.ended).toMatchObject({ status: 130, stdout: '' });
     expect(existsSync(at('interrupted', 'ensemble.json'))).toBe(false);
