@@ -1,7 +1,7 @@
 import { loadTokenizer, type Tokenizer } from '@surefoot/language-model';
 import { z } from 'zod';
 import { defineCommand } from '../command';
-import { inFile, outFile, readLines, writeLines } from '../lines';
+import { atLine, inFile, outFile, readLines, writeLines } from '../lines';
 import { modelFolder } from '../model-options';
 
 const id = z.union([z.string(), z.int()]).optional();
@@ -33,8 +33,10 @@ export const tokenize = defineCommand({
     const tokenizer = await loadTokenizer(model);
     const rows = await readLines(file, line);
     await writeLines(out, terminal, async (write) => {
-      for (const { value } of rows)
-        await write({ ...(value.id !== undefined && { id: value.id }), ...tokenized(tokenizer, value) });
+      for (const { line: place, value } of rows) {
+        const tokens = atLine(`${file} line ${place}`, () => tokenized(tokenizer, value));
+        await write({ ...(value.id !== undefined && { id: value.id }), ...tokens });
+      }
     });
   },
 });
