@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { defineCommand } from '../command';
 import { compute } from '../compute/compute';
 import { atLine, readLines } from '../lines';
-import { modelFolder } from '../model-options';
+import { modelFolder, refuseUnavailableWeights, weights } from '../model-options';
 import { backend, integer, number, option, seed, text } from '../option';
 
 export const modelPretrain = defineCommand({
@@ -23,10 +23,12 @@ export const modelPretrain = defineCommand({
     warmupSteps: option('<n>', 'steps of linear rise', integer({ min: 0 }).default(20)),
     finalFraction: option('<x>', 'last learning rate over the peak', number({ min: 0, max: 1 }).default(0.1)),
     weightDecay: option('<x>', 'decoupled', number({ min: 0, max: 10 }).default(0.01)),
+    weights,
     seed: seed(0),
     backend,
   },
-  async run({ model, text: file, out, backend: name, ...training }, context) {
+  async run({ model, text: file, out, backend: name, weights: form, ...training }, context) {
+    refuseUnavailableWeights(form);
     const configPath = join(model, 'config.json');
     const { maxPositions } = parseModelConfig(await readJson(configPath), configPath);
     const tokenizer = await loadTokenizer(model);
