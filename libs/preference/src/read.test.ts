@@ -129,5 +129,8 @@ describe('readPrompts and readRollouts', () => {
   ])('refuse %j', async (row, reason) => {
     const path = await file('bad-rollouts.jsonl', { id: 'first', ids: [1] }, row);
     await expect(readRollouts(path)).rejects.toThrow(reason);
+    const passedOver: unknown[] = [];
+    expect(await readRollouts(path, (invalid) => passedOver.push(invalid))).toHaveLength(1);
+    expect(passedOver).toEqual([{ file: path, line: 2, reason: expect.any(String) }]);
   });
 });

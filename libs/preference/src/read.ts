@@ -67,17 +67,19 @@ export async function readPrompts(path: string): Promise<PromptRow[]> {
 /**
  * Rollouts `{id?, prompt, response, truncated?}` or `{id?, ids}` of a JSON-lines file, in order.
  *
+ * @param onInvalid told of each malformed row, which is then passed over; without it the first stops the reading
  * @throws DomainError as {@link readPairs}; also where two lines have one id
  */
-export async function readRollouts(path: string): Promise<RolloutLine[]> {
+export async function readRollouts(path: string, onInvalid?: (row: InvalidRow) => void): Promise<RolloutLine[]> {
   const lineOf = new Map<string, number>();
-  const rollouts = await readRows(path, (value, line) => {
+  const parse = (value: unknown, line: number) => {
     const rollout = parseRollout(value, line);
     const earlier = lineOf.get(rollout.id);
     if (earlier !== undefined) throw invalid(`id ${rollout.id} is that of line ${earlier} as well`);
     lineOf.set(rollout.id, line);
     return rollout;
-  });
+  };
+  const rollouts = await readRows(path, parse, onInvalid);
   if (rollouts.length === 0) throw invalid(`${path}: no rollout found`);
   return rollouts;
 }

@@ -17,6 +17,9 @@ import { atLine } from './lines';
 import { checkIds } from './model-options';
 import { address, backend, option, text } from './option';
 
+/** Raw scores [K] of a rollout, or why it has none. */
+export type Attempt = ArrayLike<number> | DomainError;
+
 /** An ensemble that scores rollouts, here or in a service. */
 export interface Scorer {
   /** `name@version`. */
@@ -25,8 +28,10 @@ export interface Scorer {
   calibration: Calibration[];
   /** Rollouts that one call of `score` may hold. */
   batchSize: number;
-  /** Raw scores [N][K]. @throws DomainError naming the rollout that cannot be scored */
+  /** Raw scores [N][K]. @throws DomainError naming the first rollout that cannot be scored */
   score(rows: RolloutRow[]): Promise<ArrayLike<number>[]>;
+  /** Raw scores [N][K]; in the place of a rollout that is at fault itself stands what is wrong with it. */
+  tryScore(rows: RolloutRow[]): Promise<Attempt[]>;
   close(): void;
 }
 
@@ -53,28 +58,46 @@ export async function openScorer(options: {
 async function localScorer(folder: string, name: BackendName): Promise<Scorer> {
   await openBackend(name);
   const ensemble = await loadEnsemble(folder);
+  const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
+    const encoded = rows.map((row) => encode(ensemble, row));
+    const scores = await scoreSequences(
+      ensemble,
+      encoded.filter((ids) => ids instanceof Int32Array),
+    );
+    return encoded.map((ids) => (ids instanceof Int32Array ? scores.shift()! : ids));
+  };
   return {
     model: `${ensemble.name}@${ensemble.digest.slice(0, 12)}`,
     calibration: ensemble.calibration,
     batchSize: 64,
-    score: (rows) =>
-      scoreSequences(
-        ensemble,
-        rows.map((row) => encode(ensemble, row)),
-      ),
+    score: async (rows) => (await tryScore(rows)).map(scoresOf),
+    tryScore,
     close: () => disposeEnsemble(ensemble),
   };
 }
 
-function encode({ tokenizer, members, maxTokens }: RewardEnsemble, row: RolloutRow): Int32Array {
+/** A rollout's ids, or what is wrong with it. @throws DomainError where every rollout like it would fail: no chat template */
+function encode({ tokenizer, members, maxTokens }: RewardEnsemble, row: RolloutRow): Int32Array | DomainError {
   const where = `id ${row.id}`;
-  const ids = atLine(where, () => encodeSequence(tokenizer, row, maxTokens));
-  checkIds(ids, members[0]!.config, { where });
-  return ids;
+  try {
+    const ids = atLine(where, () => encodeSequence(tokenizer, row, maxTokens));
+    checkIds(ids, members[0]!.config, { where });
+    return ids;
+  } catch (error) {
+    if (error instanceof DomainError && error.kind === 'invalid_argument') return error;
+    throw error;
+  }
+}
+
+function scoresOf(attempt: Attempt): ArrayLike<number> {
+  if (attempt instanceof DomainError) throw attempt;
+  return attempt;
 }
 
 const describeMs = 5_000;
 const scoreMs = 300_000;
+/** The status of a rollout that is at fault itself. */
+const invalidArgument = 3;
 
 /** Scoring by a service. @throws DomainError unavailable, failed_precondition where it is no reward ensemble */
 export async function remoteScorer(at: string): Promise<Scorer> {
@@ -86,16 +109,18 @@ export async function remoteScorer(at: string): Promise<Scorer> {
     },
   );
   const { members, limits, tokenizerDigest, model } = description;
+  const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
+    const rollouts = rows.map((row) => wireRollout(row, tokenizerDigest));
+    const call = { deadlineMs: scoreMs, idempotent: true };
+    const { scores } = await callUnary(client, 'scoreBatch', { rollouts }, call);
+    return scores.map(memberScores);
+  };
   return {
     model: versioned(model),
     calibration: members.map(({ mean, scale }) => ({ mean, scale })),
     batchSize: Math.min(limits?.maxRolloutsPerMessage ?? 128, 128),
-    async score(rows) {
-      const rollouts = rows.map((row) => wireRollout(row, tokenizerDigest));
-      const call = { deadlineMs: scoreMs, idempotent: true };
-      const { scores } = await callUnary(client, 'scoreBatch', { rollouts }, call);
-      return scores.map(memberScores);
-    },
+    score: async (rows) => (await tryScore(rows)).map(scoresOf),
+    tryScore,
     close: () => client.close(),
   };
 }
@@ -104,9 +129,11 @@ function versioned(model: ModelIdentity | undefined): string {
   return `${model?.name ?? 'unknown'}@${model?.version ?? 'unknown'}`;
 }
 
-function memberScores({ id, status, memberScores: scores }: RolloutScore): number[] {
-  if (status) throw new DomainError('invalid_argument', `id ${id}: ${status.message}`);
-  return scores;
+function memberScores({ id, status, memberScores: scores }: RolloutScore): Attempt {
+  if (!status) return scores;
+  const message = `id ${id}: ${status.message}`;
+  if (status.code === invalidArgument) return new DomainError('invalid_argument', message);
+  throw new DomainError('failed_precondition', message);
 }
 
 function wireRollout({ id, prompt, response = '', ids, truncated }: RolloutRow, tokenizerDigest: string): Rollout {
