@@ -46,7 +46,7 @@ const rollout = (id: string, response = 'very good soup'): Rollout => ({
 });
 
 test('a batch is judged in its order, a bad rollout alone is refused', async () => {
-  const rollouts = [rollout('a'), rollout('b', ''), rollout('c', 'bad'), rollout('d')];
+  const rollouts = [rollout('a'), { ...rollout('b', ''), truncated: true }, rollout('c', 'bad'), rollout('d')];
   const { judgements, model } = await callUnary(client, 'evaluateBatch', { rollouts }, call);
   expect(judgements.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd']);
   expect(judgements[1]).toEqual({
