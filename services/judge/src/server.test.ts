@@ -51,7 +51,7 @@ test('a batch is judged in its order, a bad rollout alone is refused', async () 
   expect(judgements.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd']);
   expect(judgements[1]).toEqual({
     id: 'b',
-    status: { code: Status.INVALID_ARGUMENT, message: 'the response is empty' },
+    status: { code: Status.INVALID_ARGUMENT, message: 'the response is empty, and was cut off before its end' },
     score: undefined,
   });
   expect(judgements[0]!.score).toEqual(expect.any(Number));
