@@ -86,6 +86,7 @@ describe('options', () => {
   });
   test('help for a command that is not there says so', async () => {
     await expect(run('help', 'bandit')).rejects.toThrow("unknown command 'bandit'");
+    await expect(run('help', 'group')).resolves.toBe('');
   });
 });
 

@@ -23,7 +23,7 @@ export async function runProgram(commands: CommandSpec[], words: string[], conte
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0 || error.code === 'commander.help') throw usageError(error, program, words);
+    if (error.exitCode !== 0) throw usageError(error, program, words);
   }
 }
 

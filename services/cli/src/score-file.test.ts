@@ -1,0 +1,69 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createModel, disposeModel, gpt2Config, saveModel, wordTokenizerFiles } from '@surefoot/language-model';
+import { openBackend } from '@surefoot/tensor';
+import type { Context } from './command';
+import { scoreFile } from './score-file';
+
+const words = ['<bos>', '<eos>', 'is', 'it', 'good'];
+const rollouts = [
+  { id: 7, prompt: 'is it', response: 'good' },
+  { id: 'unknown', prompt: 'is it', response: 'zebra' },
+  { id: 'long', prompt: 'is it', response: 'good good good good good good good good' },
+  { id: 'malformed', prompt: 'is it' },
+  { id: 'outside', ids: [0, 99] },
+  { id: 'at once', prompt: 'is it', response: '' },
+];
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'surefoot-score-'));
+  await openBackend('wasm');
+  const tokenizerFolder = join(folder, 'tokenizer');
+  for (const name of ['tokenizer', 'model']) await mkdir(join(folder, name));
+  for (const [name, content] of Object.entries(wordTokenizerFiles(words, { bos: '<bos>', eos: '<eos>' })))
+    await writeFile(join(tokenizerFolder, name), content);
+  const size = { vocabularySize: words.length, hiddenSize: 8, layers: 1, heads: 2, maxPositions: 8 };
+  const model = createModel(gpt2Config({ ...size, head: 'reward', eosTokenIds: [1], bosTokenId: 0, padTokenId: 1 }), 1);
+  await saveModel(model, join(folder, 'model'), { tokenizerFolder });
+  disposeModel(model);
+  await writeFile(join(folder, 'in.jsonl'), rollouts.map((row) => `${JSON.stringify(row)}\n`).join(''));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function scored(skipInvalid: boolean) {
+  const notes: string[] = [];
+  const terminal = {
+    print: async () => undefined,
+    note: (line: string) => void notes.push(line),
+    progress: () => ({ advance: () => undefined, finish: () => undefined }),
+  };
+  const context: Context = { terminal, signal: new AbortController().signal, env: {} };
+  const ids: unknown[] = [];
+  const options = { in: join(folder, 'in.jsonl'), model: join(folder, 'model'), skipInvalid };
+  const { skipped } = await scoreFile(
+    { ...options, weights: 'auto', backend: 'wasm' },
+    context,
+    ({ givenId }, scores) => void ids.push([givenId, scores.every(Number.isFinite)]),
+  );
+  return { ids, skipped, notes };
+}
+
+test('bad rollouts are passed over, named and counted; the others keep their ids as they came', async () => {
+  const { ids, skipped, notes } = await scored(true);
+  expect(ids).toEqual([
+    [7, true],
+    ['at once', true],
+  ]);
+  expect(skipped).toBe(4);
+  for (const name of ['line 4', 'id unknown', 'id long', 'id outside', '4 rollouts skipped'])
+    expect(notes.join('\n')).toContain(name);
+});
+
+test('without being told so, the first bad one stops it', async () => {
+  await expect(scored(false)).rejects.toMatchObject({
+    kind: 'invalid_argument',
+    message: expect.stringContaining('line 4'),
+  });
+});
