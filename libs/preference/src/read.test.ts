@@ -110,18 +110,16 @@ describe('readPrompts and readRollouts', () => {
       { prompt: 'p', response: 'r', truncated: true },
       { id: 'x', ids: [1] },
       { id: 7, ids: [1] },
-      { id: 'at once', prompt: 'p', response: '' },
     );
     expect(await readRollouts(rollouts)).toEqual([
       { id: '1', givenId: '1', prompt: 'p', response: 'r', truncated: true },
       { id: 'x', givenId: 'x', ids: [1], truncated: false },
       { id: '7', givenId: 7, ids: [1], truncated: false },
-      { id: 'at once', givenId: 'at once', prompt: 'p', response: '', truncated: false },
     ]);
   });
 
   test.each([
-    [{ id: 'a', prompt: 'p', response: '', truncated: true }, /line 2: response is empty/],
+    [{ id: 'a', prompt: 'p', response: '' }, /line 2: response is empty/],
     [{ id: 'a', ids: [] }, /line 2: ids is empty/],
     [{ id: 'a', ids: [1, -2] }, /line 2: ids\[1\]/],
     [{ id: 'a', ids: [1.5] }, /line 2: ids\[0\]/],

@@ -90,9 +90,7 @@ function parseRollout(value: unknown, line: number): RolloutLine {
   const givenId = typeof row['id'] === 'number' ? row['id'] : id;
   const shared = { id, givenId, truncated: parseFlag(row['truncated'], 'truncated') };
   if (row['ids'] !== undefined && row['ids'] !== null) return { ...shared, ids: parseIds(row['ids']) };
-  // A policy may end at once: the end-of-text token is all that it answered.
-  const response = row['response'] === '' && !shared.truncated ? '' : parseText(row['response'], 'response');
-  return { ...shared, prompt: parsePrompt(row['prompt']), response };
+  return { ...shared, prompt: parsePrompt(row['prompt']), response: parseText(row['response'], 'response') };
 }
 
 function parseIds(value: unknown): number[] {

@@ -36,7 +36,8 @@ export function checkRollout(rollout: Rollout, bounds: ModelBounds): { sequence:
   if (tokenIds?.tokenizerDigest === bounds.tokenizerDigest) return { sequence: checkIds(tokenIds, bounds) };
   const prompt = checkPrompt(rollout.prompt);
   checkText('the response', response);
-  if (response === '' && truncated) refuse('the response is empty, and was cut off before its end');
+  // Only a policy can say nothing on purpose, by its end-of-sequence token, and it sends token ids.
+  if (response === '' && (truncated || !tokenIds)) refuse('the response is empty');
   return { text: { prompt, response, truncated } };
 }
 

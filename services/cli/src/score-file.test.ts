@@ -14,7 +14,8 @@ const rollouts = [
   { id: 'long', prompt: 'is it', response: 'good good good good good good good good' },
   { id: 'malformed', prompt: 'is it' },
   { id: 'outside', ids: [0, 99] },
-  { id: 'at once', prompt: 'is it', response: '' },
+  { id: 'ids', ids: [0, 2, 1] },
+  { id: 'empty', prompt: 'is it', response: '' },
 ];
 let folder: string;
 beforeAll(async () => {
@@ -54,10 +55,10 @@ test('bad rollouts are passed over, named and counted; the others keep their ids
   const { ids, skipped, notes } = await scored(true);
   expect(ids).toEqual([
     [7, true],
-    ['at once', true],
+    ['ids', true],
   ]);
-  expect(skipped).toBe(4);
-  for (const name of ['line 4', 'id unknown', 'id long', 'id outside', '4 rollouts skipped'])
+  expect(skipped).toBe(5);
+  for (const name of ['line 4', 'line 7', 'id unknown', 'id long', 'id outside', '5 rollouts skipped'])
     expect(notes.join('\n')).toContain(name);
 });
 

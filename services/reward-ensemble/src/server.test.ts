@@ -109,7 +109,11 @@ describe('scores', () => {
   });
 
   test('a response that ended at once is its end-of-sequence token', async () => {
-    const [text, ids] = await scoreBatch([rollout('a', { response: '' }), withIds('b', [0, 2, 3, 4, 11], [1])]);
+    const otherTokenizer = { tokenizerDigest: 'f'.repeat(64), promptIds: [7], responseIds: [8] };
+    const [text, ids] = await scoreBatch([
+      rollout('a', { response: '', tokenIds: otherTokenizer }),
+      withIds('b', [0, 2, 3, 4, 11], [1]),
+    ]);
     expect(text!.memberScores).toEqual(ids!.memberScores);
   });
 
@@ -171,6 +175,7 @@ describe('bad items fail alone, with what is wrong', () => {
     rollout('x', { prompt: { $case: 'conversation', value: { messages } } });
   const cases: [string, () => Rollout, string][] = [
     ['no prompt', () => rollout('x', { prompt: undefined }), 'there is no prompt'],
+    ['an empty response', () => rollout('x', { response: '' }), 'the response is empty'],
     ['an empty response that was cut', () => rollout('x', { response: '', truncated: true }), 'the response is empty'],
     ['a response too long to read', () => rollout('x', { response: 'x'.repeat(65_537) }), 'more than 65536 characters'],
     ['a prompt with U+FFFD', () => rollout('x', { prompt: { $case: 'text', value: 'a\uFFFD' } }), 'U+FFFD'],

@@ -80,7 +80,7 @@ describe('served scorers', () => {
   });
 
   test.each<[string, Partial<Rollout>]>([
-    ['an empty response that was cut', { response: '', truncated: true }],
+    ['an empty response', { response: '' }],
     ['an id given twice', { id: 'good' }],
     ['a word outside the vocabulary', { response: 'zebra' }],
     ['a replacement character', { response: 'sure \ufffd' }],
