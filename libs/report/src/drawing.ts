@@ -37,6 +37,20 @@ export async function createDrawing(): Promise<Drawing> {
   };
 }
 
+/** The words over a method's row, in the facet `name`, on a ground that keeps them readable. */
+export function rowLabel(Plot: Drawing['Plot'], name: string, words: string) {
+  return Plot.text([name], {
+    fy: () => name,
+    text: () => words,
+    frameAnchor: 'top-left',
+    fontWeight: 600,
+    stroke: 'var(--paper)',
+    strokeWidth: 5,
+    fill: 'currentColor',
+    lineWidth: Infinity,
+  });
+}
+
 /** The little of the DOM that is needed here; the workspace compiles without the types of a browser. */
 interface SvgElement {
   readonly outerHTML: string;

@@ -1,5 +1,5 @@
 import { mean, standardDeviation, type Outcome, type RiskReport } from '@surefoot/risk';
-import type { Drawing } from './drawing';
+import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { measureName, type MethodSeries } from './method-series';
 import { fixed, signed } from './numbers';
@@ -83,16 +83,7 @@ function stripMarks(Plot: Drawing['Plot'], row: StripRow, format: (value: number
   const half = Number.isNaN(sd) ? 0 : sd;
   const fy = () => name;
   return [
-    Plot.text([name], {
-      fy,
-      text: () => `${name}: ${spread(row, format)}`,
-      frameAnchor: 'top-left',
-      fontWeight: 600,
-      stroke: 'var(--paper)',
-      strokeWidth: 5,
-      fill: 'currentColor',
-      lineWidth: Infinity,
-    }),
+    rowLabel(Plot, name, `${name}: ${spread(row, format)}`),
     Plot.rect([name], {
       fy,
       x1: centre - half,

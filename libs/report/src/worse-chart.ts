@@ -1,5 +1,5 @@
 import type { MethodSummary, RiskReport } from '@surefoot/risk';
-import type { Drawing } from './drawing';
+import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import type { MethodSeries } from './method-series';
 import { percent } from './numbers';
@@ -29,16 +29,7 @@ export function worseChart({ Plot, draw }: Drawing, report: RiskReport, methods:
         const [low, high] = worse.ci95;
         const fy = () => name;
         return [
-          Plot.text([name], {
-            fy,
-            text: () => `${name}: ${worse.count} of ${worse.n} (${percent(low)} to ${percent(high)})`,
-            frameAnchor: 'top-left',
-            fontWeight: 600,
-            stroke: 'var(--paper)',
-            strokeWidth: 5,
-            fill: 'currentColor',
-            lineWidth: Infinity,
-          }),
+          rowLabel(Plot, name, `${name}: ${worse.count} of ${worse.n} (${percent(low)} to ${percent(high)})`),
           Plot.rect([name], { fy, x1: 0, x2: worse.p, y1: 0.1, y2: 0.58, fill: style.color, fillOpacity: 0.75 }),
           Plot.link([name], { fy, x1: low, x2: high, y1: 0.34, y2: 0.34, ...whisker }),
           Plot.link([low, high], { fy, x1: end, x2: end, y1: 0.24, y2: 0.44, ...whisker }),

@@ -38,10 +38,7 @@ export async function writeDisagreementSample(out: string, runId: string, scorer
 }
 
 /** Scores [N][K] in standard deviations of each member. */
-export async function calibratedScores(
-  rows: RolloutRow[],
-  { calibration, batchSize, score }: Scorer,
-): Promise<number[][]> {
+async function calibratedScores(rows: RolloutRow[], { calibration, batchSize, score }: Scorer): Promise<number[][]> {
   const scores: number[][] = [];
   for (let start = 0; start < rows.length; start += batchSize)
     for (const raw of await score(rows.slice(start, start + batchSize)))
