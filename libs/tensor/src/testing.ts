@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { openBackend } from './backend';
+import type { Backend, KernelBuild } from './opened';
+import { hasTensorflow } from './tensorflow/native-library';
 
 type Numbers = ArrayLike<number> | tf.Tensor;
 
@@ -31,6 +34,33 @@ expect.extend({
     return { pass: leaked === 0, message: () => `${leaked} tensors more than before` };
   },
 });
+
+/** A backend with one of its kernel builds, for `describe.each(testBackends)('…, $title', …)`. */
+export interface TestBackend {
+  title: string;
+  open(): Promise<Backend>;
+}
+
+/**
+ * Every backend and kernel build of this machine; what is missing is said loudly. All numerical tests run on all of them.
+ */
+export const testBackends: TestBackend[] = [
+  testBackend('cpu', 'plain'),
+  ...(['plain', 'simd', 'relaxed-simd'] as const).map((build) => testBackend('wasm', build)),
+  ...(here('tensorflow', hasTensorflow(), 'npm run install:tensorflow') ? [testBackend('tensorflow', 'tuned')] : []),
+];
+
+/** The builds that a test of a whole loop runs on: one for each backend, and without the slow reference. */
+export const fastTestBackends = testBackends.filter(({ title }) => !/plain|wasm simd/.test(title));
+
+function testBackend(name: Backend['name'], kernelBuild: KernelBuild): TestBackend {
+  return { title: `${name} ${kernelBuild}`, open: () => openBackend(name, { kernelBuild }) };
+}
+
+function here(name: string, isHere: boolean, cure: string): boolean {
+  if (!isHere) console.warn(`SKIPPED: no tests on backend ${name}: ${cure}`);
+  return isHere;
+}
 
 /** The path of a golden file beside the repository, or undefined, with a warning, where there is none: skip the test then. */
 export function goldenPath(...parts: string[]): string | undefined {

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
-import { gelu, openBackend } from './index';
+import { gelu, openBackend } from '../index';
 import { openSimdHeap } from './simd-heap';
-import { randomFloats } from './test-decoder';
+import { randomFloats } from '../test-decoder';
 
 describe.each(['simd', 'relaxed-simd'] as const)('%s', (kernelBuild) => {
   beforeEach(() => openBackend('wasm', { kernelBuild }));

@@ -62,7 +62,7 @@ export interface SimdHeap {
 }
 
 /** Where the wasm backend's memory stops growing. */
-const maxHeapBytes = 2 ** 32;
+export const maxHeapBytes = 2 ** 32;
 /** The release whose internals are used here. */
 const testedVersion = '4.22.0';
 
@@ -165,7 +165,7 @@ function heapFull(what: string): DomainError {
 /** The best build that this machine runs, or the one that is wanted. */
 function compile(wanted: SimdBuild | undefined): { build: SimdBuild; compiled: CompiledModule } {
   for (const build of wanted ? [wanted] : (['relaxed-simd', 'simd'] as const)) {
-    const bytes = readFileSync(join(__dirname, '..', 'gen', `kernels-${build}.wasm`));
+    const bytes = readFileSync(join(__dirname, '..', '..', 'gen', `kernels-${build}.wasm`));
     // Node 20 knows relaxed SIMD but asks for a flag; later versions have it on.
     if (process.versions.node.startsWith('20.')) v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
     if (WebAssembly.validate(bytes)) return { build, compiled: new WebAssembly.Module(bytes) };

@@ -10,12 +10,12 @@ import {
   valueAndGradients,
   createAdamW,
   type KernelBuild,
-} from './index';
-import type { Kernels } from './kernels';
+} from '../index';
+import type { Kernels } from '../kernels';
 import { openSimdHeap, type KernelModule, type SimdHeap } from './simd-heap';
 import { createSimdKernels } from './simd-kernels';
-import { randomFloats, randomIds } from './test-decoder';
-import './testing';
+import { randomFloats, randomIds } from '../test-decoder';
+import '../testing';
 
 type Range = [from: number, to: number];
 

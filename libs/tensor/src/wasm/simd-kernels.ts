@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Kernels } from './kernels';
+import type { Kernels } from '../kernels';
 import type { SimdHeap } from './simd-heap';
 
 /** The kernels of `kernels/`, on the heap of TensorFlow.js' wasm backend, with their gradients. */

@@ -1,0 +1,44 @@
+import type { Kernels } from './kernels';
+
+export type BackendName = 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
+/**
+ * Who wrote what computes: `plain` is TensorFlow.js' own operations composed, `simd` and `relaxed-simd` our WebAssembly,
+ * `tuned` our choice of a native backend's operations with gradients of our own.
+ */
+export type KernelBuild = 'relaxed-simd' | 'simd' | 'plain' | 'tuned';
+
+/** Where tensors live and what computes on them. */
+export interface Backend {
+  readonly name: Exclude<BackendName, 'auto'>;
+  /** A run records it: results of two builds differ in their last bits. */
+  readonly kernelBuild: KernelBuild;
+  /** Release of what computes: of TensorFlow, of Dawn, else of TensorFlow.js. */
+  readonly version: string;
+  /** `CPU`, or the name of the GPU. */
+  readonly device: string;
+  readonly isGpu: boolean;
+  /** Processor threads that one operation may use. */
+  readonly threads: number;
+  /** Bytes that all tensors together may take, as far as it can be known beforehand. */
+  readonly memoryBytes: number;
+  /** Why this one, and why not the others; for the log. */
+  readonly reason: string;
+}
+
+/** A backend that is ready, with the kernels that run on it. */
+export interface Opened {
+  backend: Backend;
+  kernels: Kernels;
+}
+
+/** What `openBackend` may be told. */
+export interface BackendOptions {
+  /** Insists on one; else the fastest that works, down to `plain`. */
+  kernelBuild?: KernelBuild;
+  /** Processor threads for one operation, where the backend has any; default as many as the machine has cores. */
+  threads?: number;
+  /** Parameters of the model that will be computed with: decides `auto`; default a small model. */
+  parameters?: number;
+  /** Refuses every backend that does not compute on a GPU. */
+  requireGpu?: boolean;
+}
