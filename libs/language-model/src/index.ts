@@ -4,8 +4,8 @@ export { createModel, parseInitialisation, withRewardHead, type Initialisation }
 export { hiddenStates, logits, rewardScores } from './decoder';
 export { inspectModel, type ModelDescription } from './inspect-model';
 export { sequenceLogProbabilities } from './log-probabilities';
-export { cloneModel, copyParameters, disposeModel, type LanguageModel } from './model';
-export { assertVocabularyFits, loadModel, saveModel } from './model-folder';
+export { cloneModel, copyParameters, disposeModel, parameterCount, type LanguageModel } from './model';
+export { assertVocabularyFits, loadModel, readModelConfig, saveModel } from './model-folder';
 export { trainNextToken, type TrainNextTokenOptions } from './pretrain';
 export { encodePrompt, encodeRollout, type Prompt } from './rollout-tokens';
 export { sample, type Sample, type SampleOptions } from './sample';

@@ -19,6 +19,11 @@ export function parameterShapes(config: ModelConfig): [string, number[]][] {
   return config.tiedHead ? shapes : [...shapes, ['lm_head.weight', [config.vocabularySize, config.hiddenSize]]];
 }
 
+/** How many numbers the parameters of a model hold. */
+export function parameterCount(config: ModelConfig): number {
+  return parameterShapes(config).reduce((sum, [, shape]) => sum + shape.reduce((size, d) => size * d, 1), 0);
+}
+
 /** Puts parameters on the backend. @param valuesOf the values of a parameter; called once for each, in order */
 export function modelFromValues(
   config: ModelConfig,
