@@ -10,3 +10,5 @@ export { readSafetensors, writeSafetensors, type StoredTensor } from './safetens
 export { warmupThenDecay } from './schedule';
 export { maskedMean, maskedVariance, whiten } from './statistics';
 export { embedding, entropy, logProbability } from './tokens';
+export { missingInstallTools, type MissingTool } from './tensorflow/install-tools';
+export { inspectTensorflow, type TensorflowInspection } from './tensorflow/native-library';
