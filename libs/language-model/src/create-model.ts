@@ -3,6 +3,7 @@ import { randomStream } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { architectures, type ParameterRole } from './architecture';
 import type { ModelConfig } from './config';
+import { assertWeightsFit } from './memory-room';
 import { copyOf, modelFromValues, parameterShapes, type LanguageModel } from './model';
 
 /** Standard deviations of a new model's parameters; biases are 0, gains 1. */
@@ -26,23 +27,18 @@ const defaultInitialisation: Initialisation = {
   outputProjectionsByDepth: true,
 };
 
-/** 2 GiB of float32, more than a backend's heap holds. */
-const maxParameters = 2 ** 29;
-
 /**
  * A randomly initialised model; the same seed gives the same bits.
  *
  * @param seed every parameter has a stream of its own, so that models of different size share what they have in common
- * @throws DomainError resource_exhausted if the geometry needs more parameters than fit
+ * @throws DomainError resource_exhausted if the parameters do not fit on the open backend
  */
 export function createModel(
   config: ModelConfig,
   seed: number | bigint,
   initialisation: Initialisation = defaultInitialisation,
 ): LanguageModel {
-  const parameters = parameterShapes(config).reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
-  if (parameters > maxParameters)
-    throw new DomainError('resource_exhausted', `the model has ${parameters} parameters, at most ${maxParameters} fit`);
+  assertWeightsFit(config, 'a new model');
   return modelFromValues(config, (name, shape) => initialValues(config, name, shape, seed, initialisation));
 }
 
@@ -51,9 +47,11 @@ export function createModel(
  *
  * @param seed of the head
  * @param headSd standard deviation of the head's weights
+ * @throws DomainError resource_exhausted if the copy does not fit on the open backend
  */
 export function withRewardHead(model: LanguageModel, seed: number | bigint, headSd = 0.02): LanguageModel {
   const config: ModelConfig = { ...model.config, head: 'reward', tiedHead: false };
+  assertWeightsFit(config, 'a reward model on this trunk');
   const parameters = new Map<string, tf.Variable>();
   const initialisation = { ...defaultInitialisation, head: headSd };
   for (const [name, shape] of parameterShapes(config)) {

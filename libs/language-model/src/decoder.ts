@@ -78,8 +78,9 @@ export function logits(model: LanguageModel, hidden: tf.Tensor2D, temperature = 
   if (config.head !== 'causal-lm')
     throw new DomainError('failed_precondition', 'a reward model has no language-model head: use a causal-lm model');
   const name = config.tiedHead ? architectures[config.architecture].embeddingTable : 'lm_head.weight';
-  const raw = linear(hidden, parameters.get(name) as unknown as tf.Tensor2D, { transposeWeight: true });
-  return temperature === 1 ? raw : tf.mul(raw, 1 / temperature);
+  // Before the product: H numbers a row are divided and kept for the gradient, not V.
+  const divided = temperature === 1 ? hidden : tf.mul<tf.Tensor2D>(hidden, 1 / temperature);
+  return linear(divided, parameters.get(name) as unknown as tf.Tensor2D, { transposeWeight: true });
 }
 
 /**

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import type { ModelConfig } from './config';
-import { parameterShapes } from './model';
+import { parameterCount } from './model';
 import { assertVocabularyFits, readModelConfig } from './model-folder';
 import { loadTokenizer, type Tokenizer } from './tokenizer';
 import { readWeights } from './weight-files';
@@ -53,7 +53,7 @@ export async function inspectModel(folder: string): Promise<ModelDescription> {
   if (config && tokenizer) await attempt(async () => assertVocabularyFits(tokenizer, config));
   return {
     folder,
-    ...(config && { config: withoutRaw(config), parameters: countParameters(config) }),
+    ...(config && { config: withoutRaw(config), parameters: parameterCount(config) }),
     ...(weights && { bytes: weights.bytes, digest: weights.digest }),
     ...(tokenizer && { tokenizer: describeTokenizer(tokenizer) }),
     problems,
@@ -69,8 +69,4 @@ function withoutRaw(config: ModelConfig): Omit<ModelConfig, 'raw'> {
 function describeTokenizer(tokenizer: Tokenizer): TokenizerDescription {
   const { vocabularySize, bosTokenId, eosTokenId, padTokenId, digest, hasChatTemplate } = tokenizer;
   return { vocabularySize, bosTokenId, eosTokenId, padTokenId, digest, hasChatTemplate };
-}
-
-function countParameters(config: ModelConfig): number {
-  return parameterShapes(config).reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }

@@ -3,21 +3,23 @@ import { entropy, logProbability } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { hiddenStates, logits } from './decoder';
 import type { ModelConfig } from './config';
+import { scoringBytes } from './memory-estimate';
+import { tokensThatFit } from './memory-room';
 import type { LanguageModel } from './model';
 import { packSequences, responseRows } from './token-batch';
 
-/** Numbers that the logits and the activations of a block may hold in one micro-batch by default, 64 MiB of float32. */
-const defaultNumbers = 2 ** 24;
+/** A larger micro-batch is no faster, as its activations leave the processor's caches. */
+const microBatchBytes = 2 ** 26;
 
 /**
  * Log-probability of every token given those before it, and the entropy of the distribution it was taken from.
  *
  * @param sequences token ids, none empty
  * @param options.temperature divides the logits, > 0, default 1
- * @param options.microBatch sequences computed at once; default as many as 64 MiB allow. Results do not depend on it
+ * @param options.microBatch sequences computed at once; default as many as fit in 64 MiB. Results do not depend on it
  * @returns in the order of `sequences`, nats, one number for every id but the first
  * @throws DomainError invalid_argument for an empty or too long sequence, an id outside the vocabulary, or an
- *   option out of range
+ *   option out of range; resource_exhausted if not even one sequence fits in memory
  */
 export async function sequenceLogProbabilities(
   model: LanguageModel,
@@ -53,15 +55,13 @@ function checkOptions(temperature: number, microBatch = 1): void {
 }
 
 /** Indices of sequences in groups of similar length, so that little is padding. */
-function* byLength(
-  sequences: Int32Array[],
-  { vocabularySize, hiddenSize, innerSize }: ModelConfig,
-  microBatch?: number,
-): Generator<number[]> {
+function* byLength(sequences: Int32Array[], config: ModelConfig, microBatch?: number): Generator<number[]> {
   const order = sequences.map((_, index) => index).sort((a, b) => sequences[a]!.length - sequences[b]!.length);
-  const numbersPerToken = vocabularySize + 8 * hiddenSize + 2 * innerSize;
   while (order.length > 0) {
     const longest = sequences[order.at(-1)!]!.length;
-    yield order.splice(-(microBatch ?? Math.max(1, Math.floor(defaultNumbers / (longest * numbersPerToken)))));
+    const bytes = scoringBytes(config, { sequences: 1, width: longest, outputs: longest });
+    const limit = microBatch ?? Math.max(1, Math.floor(microBatchBytes / bytes));
+    const tokens = tokensThatFit(config, { longest, limit: limit * longest, purpose: 'scoring' });
+    yield order.splice(-Math.floor(tokens / longest));
   }
 }

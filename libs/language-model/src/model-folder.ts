@@ -5,6 +5,7 @@ import { DomainError } from '@surefoot/errors';
 import { readJson, writeFileAtomically } from '@surefoot/files';
 import { writeSafetensors, type StoredTensor } from '@surefoot/tensor';
 import { modelConfigJson, parseModelConfig, type ModelConfig, type ModelHead } from './config';
+import { assertWeightsFit } from './memory-room';
 import { modelFromValues, type LanguageModel } from './model';
 import { tokenizerFileNames } from './tokenizer-files';
 import type { Tokenizer } from './tokenizer';
@@ -32,7 +33,8 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
  * Loads a model folder in Hugging Face layout onto the open backend.
  *
  * @param options.head the head that is needed; default whatever the folder has
- * @throws DomainError not_found, invalid_argument naming file and weight; failed_precondition if the folder has another head
+ * @throws DomainError not_found, invalid_argument naming file and weight; failed_precondition if the folder has another head;
+ *   resource_exhausted, before the weights are read, if they do not fit on the backend
  */
 export async function loadModel(folder: string, options: { head?: ModelHead } = {}): Promise<LanguageModel> {
   const config = await readModelConfig(folder);
@@ -41,6 +43,7 @@ export async function loadModel(folder: string, options: { head?: ModelHead } = 
       'failed_precondition',
       `${folder} is a ${config.head} model, a ${options.head} model is needed here`,
     );
+  assertWeightsFit(config, folder);
   const { tensors, digest } = await readWeights(folder, config);
   return modelFromValues(config, (name) => tensors.get(name)!.data, digest);
 }

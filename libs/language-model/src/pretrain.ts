@@ -1,7 +1,10 @@
 import { DomainError } from '@surefoot/errors';
 import { createAdamW, logProbability, randomStream, valueAndGradients, warmupThenDecay } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
+import { addGradients } from './add-gradients';
 import { hiddenStates, logits } from './decoder';
+import type { BatchShape } from './memory-estimate';
+import { assertTrainable, microBatches } from './memory-room';
 import type { LanguageModel } from './model';
 import { packSequences, responseRows } from './token-batch';
 
@@ -27,12 +30,15 @@ export interface TrainNextTokenOptions {
 /**
  * Next-token training with AdamW: the loss is the mean of -log p over all tokens of a batch but the first of each sequence.
  *
+ * A batch that does not fit in memory is cut into micro-batches, which changes only rounding.
+ *
  * Sequences come in shuffled epochs; the last, incomplete batch of an epoch is left out.
  *
  * @param model its parameters are updated
  * @param sequences token ids, each of at least 2 and at most the model's positions
  * @returns the loss of the last step
- * @throws DomainError invalid_argument for a sequence or option out of range; diverged on a loss that is not finite
+ * @throws DomainError invalid_argument for a sequence or option out of range; diverged on a loss that is not finite;
+ *   resource_exhausted, before anything is computed, if the optimizer and the longest sequence do not fit in memory
  */
 export async function trainNextToken(
   model: LanguageModel,
@@ -43,17 +49,18 @@ export async function trainNextToken(
   checkTraining(sequences, options);
   const schedule = { steps, warmupSteps: Math.min(warmupSteps, steps), peak, finalFraction };
   const parameters = [...model.parameters.values()];
+  const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
+  assertTrainable(model.config, shapeOf([{ length: longest }]));
   const optimizer = createAdamW(parameters, { weightDecay });
   const batches = shuffledBatches(sequences, Math.min(batchSize, sequences.length), seed);
   let finalLoss = NaN;
   try {
     for (let step = 0; step < steps; step++) {
       const batch = batches.next().value!;
-      const { value, gradients } = valueAndGradients(() => nextTokenLoss(model, batch), parameters);
+      const { loss, gradients } = await batchGradients(model, parameters, batch);
       optimizer.step(gradients, warmupThenDecay(step, schedule));
       tf.dispose(gradients);
-      finalLoss = (await value.data())[0]!;
-      value.dispose();
+      finalLoss = loss;
       if (!Number.isFinite(finalLoss))
         throw new DomainError('diverged', `the loss of step ${step} is ${finalLoss}: lower the learning rate`);
       onStep?.(step, finalLoss);
@@ -62,6 +69,33 @@ export async function trainNextToken(
     optimizer.dispose();
   }
   return { finalLoss };
+}
+
+/** Mean loss over the tokens of a batch and its gradients, summed over micro-batches that fit in memory. */
+async function batchGradients(model: LanguageModel, parameters: tf.Variable[], sequences: Int32Array[]) {
+  const parts = microBatches(model.config, sequences, shapeOf, 'training');
+  const tokens = shapeOf(sequences).outputs;
+  let loss = 0;
+  let gradients: tf.Tensor[] | undefined;
+  for (const part of parts) {
+    const share = shapeOf(part).outputs / tokens;
+    const partial = valueAndGradients(() => {
+      const mean = nextTokenLoss(model, part);
+      return parts.length === 1 ? mean : mean.mul(share);
+    }, parameters);
+    gradients = addGradients(gradients, partial.gradients);
+    loss += (await partial.value.data())[0]!;
+    partial.value.dispose();
+  }
+  return { loss, gradients: gradients! };
+}
+
+function shapeOf(sequences: { length: number }[]): BatchShape {
+  return {
+    sequences: sequences.length,
+    width: sequences.reduce((longest, { length }) => Math.max(longest, length), 0),
+    outputs: sequences.reduce((sum, { length }) => sum + length - 1, 0),
+  };
 }
 
 function nextTokenLoss(model: LanguageModel, sequences: Int32Array[]): tf.Scalar {

@@ -2,6 +2,9 @@ import { DomainError } from '@surefoot/errors';
 import { cachedAttention, createKeyValueCache, type KeyValueCache, type RandomStream } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { layerStates, logits } from './decoder';
+import type { ModelConfig } from './config';
+import { samplingBytes } from './memory-estimate';
+import { assertRoom, freeBytes } from './memory-room';
 import type { LanguageModel } from './model';
 import { pickToken, type TokenChoice } from './pick-token';
 import { lastTokenRows, packSequences, type TokenBatch } from './token-batch';
@@ -20,7 +23,7 @@ export interface SampleOptions extends TokenChoice {
   eosTokenIds?: number[];
   /** The stream of a row; each token takes one draw of it. */
   random: (row: number) => RandomStream;
-  /** Rows sampled at once, default 64. Results do not depend on it. */
+  /** Rows sampled at once, default 64; fewer where memory is short. Results do not depend on it. */
   batchSize?: number;
   /** Called once for each row, as soon as it has ended. */
   onFinished?: (row: number, sample: Sample) => void;
@@ -34,7 +37,8 @@ export interface SampleOptions extends TokenChoice {
  * @param prompts token ids, none empty, of any lengths
  * @returns in the order of the prompts
  * @throws DomainError invalid_argument before anything is computed: an empty prompt, one that with maxNewTokens exceeds the
- *   model's positions, an id outside the vocabulary, an option out of range; diverged if the model's logits are not finite
+ *   model's positions, an id outside the vocabulary, an option out of range; diverged if the model's logits are not finite;
+ *   resource_exhausted if not even one row fits in memory
  */
 export async function sample(
   model: LanguageModel,
@@ -43,11 +47,21 @@ export async function sample(
 ): Promise<Sample[]> {
   checkOptions(options);
   prompts.forEach((prompt, row) => checkPrompt(model, prompt, row, options.maxNewTokens));
-  const { batchSize = 64 } = options;
+  const batchSize = rowsThatFit(model.config, prompts, options);
   const samples: Sample[] = [];
   for (let first = 0; first < prompts.length; first += batchSize)
     samples.push(...(await sampleBatch(model, prompts.slice(first, first + batchSize), first, options)));
   return samples;
+}
+
+function rowsThatFit(config: ModelConfig, prompts: ArrayLike<number>[], options: SampleOptions): number {
+  const { maxNewTokens, batchSize = 64 } = options;
+  const width = prompts.reduce((longest, { length }) => Math.max(longest, length), 1);
+  const capacity = width + maxNewTokens;
+  const bytes = samplingBytes(config, { sequences: 1, width, capacity });
+  const cure = 'use shorter prompts, fewer new tokens or a smaller model';
+  assertRoom('sampling', { [`the keys, values and activations of one row of ${capacity} tokens`]: bytes }, cure);
+  return Math.min(batchSize, Math.floor(freeBytes() / bytes));
 }
 
 /** Rows leave the batch when this share of it has ended: at once would copy the cache too often. */

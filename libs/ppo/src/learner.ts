@@ -1,4 +1,4 @@
-import type { LanguageModel } from '@surefoot/language-model';
+import { assertTrainable, type LanguageModel } from '@surefoot/language-model';
 import { createAdamW, type AdamW } from '@surefoot/tensor';
 import type { PpoConfig } from './ppo-config';
 import { createValueNetwork, disposeValueNetwork, type ValueNetwork } from './value-network';
@@ -24,6 +24,7 @@ export interface Learner {
  *
  * @param config from resolvePpoConfig
  * @param seed of the value network's first layer
+ * @throws DomainError resource_exhausted where moments and gradients do not fit in memory beside the models
  *
  * Tensors: the learner owns its value network and its optimizers' moments, not the two models; `disposeLearner`.
  */
@@ -33,6 +34,7 @@ export function createLearner(
   config: PpoConfig,
   seed: number | bigint,
 ): Learner {
+  assertTrainable(policy.config);
   const adam = { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon };
   const valueNetwork = createValueNetwork(policy.config.hiddenSize, seed);
   return {

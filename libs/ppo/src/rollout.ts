@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
-import { hiddenStates, logits, packSequences, responseRows } from '@surefoot/language-model';
-import type { LanguageModel, TokenBatch } from '@surefoot/language-model';
+import { hiddenStates, logits, microBatches, packSequences, responseRows } from '@surefoot/language-model';
+import type { BatchShape, LanguageModel, TokenBatch } from '@surefoot/language-model';
 import { entropy, logProbability } from '@surefoot/tensor';
 import type { Learner } from './learner';
 import { values } from './value-network';
@@ -16,8 +16,19 @@ export interface Rollout {
   hasEos: boolean;
 }
 
-/** Rollouts of one optimizer step, packed once for all epochs. */
+/** Rollouts of one optimizer step, in as few forward passes as fit in memory, packed once for all epochs. */
 export interface Minibatch {
+  /** Consecutive rollouts each. */
+  parts: MicroBatch[];
+  /** B */
+  rollouts: number;
+  /** Where its tokens stand among those of all rollouts: `from` inclusive, `to` exclusive. */
+  from: number;
+  to: number;
+}
+
+/** Rollouts of one forward pass. */
+export interface MicroBatch {
   batch: TokenBatch;
   /** [m] rows of the packed batch whose logits predict each response token. */
   rows: Int32Array;
@@ -53,11 +64,12 @@ export interface PreparedBatch {
  * Old log-probabilities come from the same forward pass on the same packed minibatches as the update's, never from sampling:
  * cached and full forward passes differ by rounding (in half precision by far more), and a ratio that does not start at 1
  * is a bias. Minibatches are consecutive rollouts and stay the same in every epoch for the same reason; the rollouts of a
- * batch are to come in random order of prompts.
+ * batch are to come in random order of prompts. A minibatch that does not fit in memory is cut into micro-batches whose gradients
+ * are summed; they too stay the same for all epochs.
  *
  * @param rollouts exactly `config.batchSize`
  * @throws DomainError invalid_argument for another number of rollouts, an empty prompt or response; diverged where a
- *   log-probability or value is not finite
+ *   log-probability or value is not finite; resource_exhausted where not even one rollout's update fits in memory
  *
  * Tensors: none are kept.
  */
@@ -69,16 +81,16 @@ export async function prepareRollouts(learner: Learner, rollouts: Rollout[]): Pr
   const prepared: PreparedBatch = {
     rollouts,
     offsets,
-    minibatches: packMinibatches(rollouts, offsets, learner.config.minibatchSize),
+    minibatches: packMinibatches(learner, rollouts, offsets),
     oldLogprobs: new Float32Array(n),
     refLogprobs: new Float32Array(n),
     values: new Float32Array(n),
     entropies: new Float32Array(n),
   };
-  for (const minibatch of prepared.minibatches) {
-    const measured = await measure(learner, minibatch);
+  for (const part of prepared.minibatches.flatMap(({ parts }) => parts)) {
+    const measured = await measure(learner, part);
     for (const name of ['oldLogprobs', 'refLogprobs', 'values', 'entropies'] as const)
-      prepared[name].set(finite(measured[name], name), minibatch.from);
+      prepared[name].set(finite(measured[name], name), part.from);
   }
   return prepared;
 }
@@ -87,40 +99,60 @@ export async function prepareRollouts(learner: Learner, rollouts: Rollout[]): Pr
  * The policy at every response token: features [m, H] and logits [m, V] at the sampling temperature. The head runs on
  * response rows only. Tidy-friendly; differentiable in the model's parameters.
  */
-export function responseForward(model: LanguageModel, { batch, rows }: Minibatch, temperature: number) {
+export function responseForward(model: LanguageModel, { batch, rows }: MicroBatch, temperature: number) {
   const features = hiddenStates(model, batch, rows);
   return { features, logits: logits(model, features, temperature) };
 }
 
-async function measure({ policy, reference, valueNetwork, config }: Learner, minibatch: Minibatch) {
+async function measure({ policy, reference, valueNetwork, config }: Learner, part: MicroBatch) {
   const { temperature } = config;
-  const { targets } = minibatch;
+  const { targets } = part;
   const measured = tf.tidy(() => {
-    const now = responseForward(policy, minibatch, temperature);
-    const frozen = responseForward(reference, minibatch, temperature);
-    return tf.concat([
-      logProbability(now.logits, targets),
-      logProbability(frozen.logits, targets),
-      values(valueNetwork, now.features),
-      entropy(now.logits),
-    ]);
+    const now = tf.tidy(() => {
+      const { features, logits } = responseForward(policy, part, temperature);
+      return tf.concat([logProbability(logits, targets), values(valueNetwork, features), entropy(logits)]);
+    });
+    // After the policy's logits are gone: two sets of them would be the most that an iteration holds.
+    const frozen = tf.tidy(() => logProbability(responseForward(reference, part, temperature).logits, targets));
+    return tf.concat([now, frozen]);
   });
   const data = await measured.data();
   measured.dispose();
-  const part = (index: number) => data.subarray(index * targets.length, (index + 1) * targets.length);
-  return { oldLogprobs: part(0), refLogprobs: part(1), values: part(2), entropies: part(3) };
+  const piece = (index: number) => data.subarray(index * targets.length, (index + 1) * targets.length);
+  return { oldLogprobs: piece(0), values: piece(1), entropies: piece(2), refLogprobs: piece(3) };
 }
 
-function packMinibatches(rollouts: Rollout[], offsets: Int32Array, size: number): Minibatch[] {
+function packMinibatches({ policy, config }: Learner, rollouts: Rollout[], offsets: Int32Array): Minibatch[] {
+  const { minibatchSize: size, entropyCoefficient } = config;
   return Array.from({ length: rollouts.length / size }, (_, index) => {
-    const slice = rollouts.slice(index * size, (index + 1) * size);
-    const batch = packSequences(slice.map(({ promptIds, responseIds }) => [...promptIds, ...responseIds]));
-    const { rows, targets } = responseRows(
-      batch,
-      slice.map(({ promptIds }) => promptIds.length),
-    );
-    return { batch, rows, targets, from: offsets[index * size]!, to: offsets[(index + 1) * size]! };
+    const numbers = Array.from({ length: size }, (_, i) => index * size + i);
+    const shapeOf = (some: number[]) => ({
+      ...batchShape(some.map((b) => rollouts[b]!)),
+      withEntropy: entropyCoefficient !== 0,
+    });
+    const groups = microBatches(policy.config, numbers, shapeOf, 'training');
+    const parts = groups.map((group) => packPart(group, rollouts, offsets));
+    return { parts, rollouts: size, from: parts[0]!.from, to: parts.at(-1)!.to };
   });
+}
+
+function packPart(numbers: number[], rollouts: Rollout[], offsets: Int32Array): MicroBatch {
+  const some = numbers.map((b) => rollouts[b]!);
+  const batch = packSequences(some.map(({ promptIds, responseIds }) => [...promptIds, ...responseIds]));
+  const promptLengths = some.map(({ promptIds }) => promptIds.length);
+  const { rows, targets } = responseRows(batch, promptLengths);
+  return { batch, rows, targets, from: offsets[numbers[0]!]!, to: offsets[numbers.at(-1)! + 1]! };
+}
+
+function batchShape(rollouts: Rollout[]): BatchShape {
+  return {
+    sequences: rollouts.length,
+    width: rollouts.reduce(
+      (most, { promptIds, responseIds }) => Math.max(most, promptIds.length + responseIds.length),
+      0,
+    ),
+    outputs: rollouts.reduce((sum, { responseIds }) => sum + responseIds.length, 0),
+  };
 }
 
 function checkRollouts(rollouts: Rollout[], batchSize: number): void {

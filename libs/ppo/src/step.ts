@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
+import { addGradients } from '@surefoot/language-model';
 import { clipByGlobalNorm, entropy, logProbability, valueAndGradients } from '@surefoot/tensor';
 import { policyShift, valueClipFraction, type PolicyShift } from './diagnostics';
 import type { Learner } from './learner';
 import { policyLoss, valueLoss } from './loss';
-import { responseForward, type Minibatch, type PreparedBatch } from './rollout';
+import { responseForward, type MicroBatch, type Minibatch, type PreparedBatch } from './rollout';
 import { values } from './value-network';
 
 /** Before anything has moved, the ratio is 1 and the KL to the rollout policy 0; more than rounding is a bug. */
@@ -45,7 +46,7 @@ type StepInputs = Record<'oldLogprobs' | 'oldValues' | 'advantages' | 'returns',
  *
  * @throws DomainError diverged as `ppoUpdate`
  *
- * Tensors: the learner's variables change in place, nothing is kept; the results are read once.
+ * Tensors: the learner's variables change in place, nothing is kept; the results are read once a micro-batch.
  */
 export async function optimizerStep(
   learner: Learner,
@@ -59,7 +60,7 @@ export async function optimizerStep(
     const shift = policyShift(measured.logprobs, {
       ...inputs,
       clipRange: config.clipRange,
-      rollouts: minibatch.batch.batch,
+      rollouts: minibatch.rollouts,
     });
     if (isFirst) checkFirstMinibatch(shift);
     // The KL is among them because a maximum may pass over the NaN of a log-probability.
@@ -88,51 +89,88 @@ export async function optimizerStep(
   }
 }
 
-async function losses(learner: Learner, minibatch: Minibatch, inputs: StepInputs) {
+/** Losses and clipped gradients of a minibatch, summed over its micro-batches. */
+async function losses(learner: Learner, { parts, from, to }: Minibatch, inputs: StepInputs) {
+  const { config } = learner;
+  const measured = {
+    policyLoss: 0,
+    valueLoss: 0,
+    logprobs: new Float32Array(to - from),
+    values: new Float32Array(to - from),
+  };
+  let policyGradients: tf.Tensor[] | undefined;
+  let valueGradients: tf.Tensor[] | undefined;
+  for (const part of parts) {
+    const m = part.to - part.from;
+    const share = m / (to - from);
+    const within = [part.from - from, part.to - from] as const;
+    const { policyStep, valueStep, report } = partLosses(learner, part, piecesOf(inputs, ...within), share);
+    policyGradients = addGradients(policyGradients, policyStep.gradients);
+    valueGradients = addGradients(valueGradients, valueStep.gradients);
+    const data = (await report.data()) as Float32Array;
+    report.dispose();
+    measured.policyLoss += data[0]!;
+    measured.valueLoss += data[1]!;
+    measured.logprobs.set(data.subarray(2, 2 + m), within[0]);
+    measured.values.set(data.subarray(2 + m), within[0]);
+  }
+  const [policy, value] = await Promise.all([
+    clipByGlobalNorm(policyGradients!, config.maxGradNorm),
+    clipByGlobalNorm(valueGradients!, config.maxGradNorm),
+  ]);
+  return { policy, value, measured };
+}
+
+/**
+ * One micro-batch's part of the losses, which are means over the minibatch, and its gradients.
+ *
+ * @param share its tokens over the minibatch's
+ * @returns `report`: policy loss, value loss, [m] log-probabilities, [m] values; the caller disposes it and the gradients
+ */
+function partLosses(learner: Learner, part: MicroBatch, inputs: StepInputs, share: number) {
   const { policy, valueNetwork, config } = learner;
+  const scaled = (mean: tf.Scalar) => (share === 1 ? mean : mean.mul<tf.Scalar>(share));
   // Kept beyond each loss: the value network reads the policy's features as constants, and the rest is read at the end.
   let features!: tf.Tensor2D;
   let logprobs!: tf.Tensor1D;
   let newValues!: tf.Tensor1D;
   const policyStep = valueAndGradients(() => {
-    const forward = responseForward(policy, minibatch, config.temperature);
+    const forward = responseForward(policy, part, config.temperature);
     features = tf.keep(forward.features);
-    logprobs = tf.keep(logProbability(forward.logits, minibatch.targets));
+    logprobs = tf.keep(logProbability(forward.logits, part.targets));
     const loss = policyLoss(logprobs, {
       oldLogprobs: tf.tensor1d(inputs.oldLogprobs),
       advantages: tf.tensor1d(inputs.advantages),
       clipRange: config.clipRange,
     });
-    if (config.entropyCoefficient === 0) return loss;
-    return loss.sub(entropy(forward.logits).mean().mul(config.entropyCoefficient));
+    if (config.entropyCoefficient === 0) return scaled(loss);
+    return scaled(loss.sub(entropy(forward.logits).mean().mul(config.entropyCoefficient)));
   }, [...policy.parameters.values()]);
   let loss!: tf.Scalar;
   const valueStep = valueAndGradients(() => {
     newValues = tf.keep(values(valueNetwork, features));
-    loss = tf.keep(
-      valueLoss(newValues, {
-        oldValues: tf.tensor1d(inputs.oldValues),
-        returns: tf.tensor1d(inputs.returns),
-        valueClipRange: config.valueClipRange,
-      }),
-    );
+    const mean = valueLoss(newValues, {
+      oldValues: tf.tensor1d(inputs.oldValues),
+      returns: tf.tensor1d(inputs.returns),
+      valueClipRange: config.valueClipRange,
+    });
+    loss = tf.keep(scaled(mean));
     return loss.mul(config.valueCoefficient);
   }, [...valueNetwork.parameters.values()]);
   const report = tf.tidy(() => tf.concat([policyStep.value.as1D(), loss.as1D(), logprobs, newValues]));
-  const [data, clippedPolicy, clippedValue] = await Promise.all([
-    report.data(),
-    clipByGlobalNorm(policyStep.gradients, config.maxGradNorm),
-    clipByGlobalNorm(valueStep.gradients, config.maxGradNorm),
-  ]);
-  tf.dispose([features, logprobs, newValues, loss, report, policyStep.value, valueStep.value]);
-  const m = minibatch.targets.length;
-  const measured = {
-    policyLoss: data[0]!,
-    valueLoss: data[1]!,
-    logprobs: data.subarray(2, 2 + m),
-    values: data.subarray(2 + m),
+  tf.dispose([features, logprobs, newValues, loss, policyStep.value, valueStep.value]);
+  return { policyStep, valueStep, report };
+}
+
+function piecesOf(inputs: StepInputs, from: number, to: number): StepInputs {
+  const { oldLogprobs, oldValues, advantages, returns } = inputs;
+  const piece = (whole: Float32Array) => whole.subarray(from, to);
+  return {
+    oldLogprobs: piece(oldLogprobs),
+    oldValues: piece(oldValues),
+    advantages: piece(advantages),
+    returns: piece(returns),
   };
-  return { policy: clippedPolicy, value: clippedValue, measured };
 }
 
 function slice(prepared: PreparedBatch, targets: UpdateTargets, { from, to }: Minibatch): StepInputs {

@@ -1,5 +1,12 @@
 import { DomainError } from '@surefoot/errors';
-import { packSequences, rewardScores, type LanguageModel } from '@surefoot/language-model';
+import {
+  addGradients,
+  assertTrainable,
+  packSequences,
+  rewardScores,
+  tokensThatFit,
+  type LanguageModel,
+} from '@surefoot/language-model';
 import { clipByGlobalNorm, createAdamW, randomStream, valueAndGradients, warmupThenDecay } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { EncodedPair } from './encode-pairs';
@@ -26,7 +33,7 @@ export interface MemberTraining {
   maxGradNorm: number;
   /** Each member is fitted on its own draw of N pairs with replacement. */
   bootstrap: boolean;
-  /** Padded tokens of one forward pass: bounds memory, changes only rounding. */
+  /** Padded tokens of one forward pass at most, fewer where memory is short: changes only rounding. */
   tokenBudget: number;
 }
 
@@ -35,7 +42,8 @@ export interface MemberTraining {
  *
  * @param seed decides the order of the pairs (and the bootstrap draw)
  * @param onStep called after each step with its mean loss, nats
- * @throws DomainError diverged where the loss or a gradient is not finite
+ * @throws DomainError diverged where the loss or a gradient is not finite; resource_exhausted, before anything is computed,
+ *   where the optimizer and the longest pair do not fit in memory
  */
 export async function trainMember(
   model: LanguageModel,
@@ -45,6 +53,9 @@ export async function trainMember(
   onStep: (step: number, steps: number, loss: number) => void = () => undefined,
 ): Promise<void> {
   const parameters = [...model.parameters.values()];
+  const longest = pairs.reduce((most, { chosen, rejected }) => Math.max(most, chosen.length, rejected.length), 1);
+  // The halves of a pair meet in its loss.
+  assertTrainable(model.config, { sequences: 2, width: longest, outputs: 2 });
   const optimiser = createAdamW(parameters, { weightDecay: training.weightDecay });
   const drawn = training.bootstrap ? bootstrapDraw(pairs, seed) : pairs;
   const batches = epochBatches(drawn, training, seed);
@@ -55,8 +66,10 @@ export async function trainMember(
     finalFraction: training.finalFraction,
   };
   try {
+    const budget = { longest, limit: training.tokenBudget, together: 2, purpose: 'training' } as const;
+    const fitted = { ...training, tokenBudget: tokensThatFit(model.config, budget) };
     for (const [step, batch] of batches.entries()) {
-      const { loss, gradients: raw } = await batchGradients(model, parameters, batch, training);
+      const { loss, gradients: raw } = await batchGradients(model, parameters, batch, fitted);
       const { gradients, norm } = await clipByGlobalNorm(raw, training.maxGradNorm);
       if (Number.isFinite(loss) && Number.isFinite(norm)) optimiser.step(gradients, warmupThenDecay(step, schedule));
       tf.dispose(gradients);
@@ -89,15 +102,9 @@ async function batchGradients(
     );
     loss += (await part.value.data())[0] as number;
     part.value.dispose();
-    gradients = gradients ? addInto(gradients, part.gradients) : part.gradients;
+    gradients = addGradients(gradients, part.gradients);
   }
   return { loss, gradients: gradients as tf.Tensor[] };
-}
-
-function addInto(sums: tf.Tensor[], more: tf.Tensor[]): tf.Tensor[] {
-  const added = sums.map((sum, i) => tf.add(sum, more[i] as tf.Tensor));
-  tf.dispose([...sums, ...more]);
-  return added;
 }
 
 function epochBatches(pairs: EncodedPair[], { epochs, batchSize }: MemberTraining, seed: number): EncodedPair[][] {

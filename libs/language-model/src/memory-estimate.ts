@@ -1,0 +1,105 @@
+import { currentBackend, type KernelBuild } from '@surefoot/tensor';
+import type { ModelConfig } from './config';
+import { parameterCount } from './model';
+
+/** A micro-batch as far as its memory goes. */
+export interface BatchShape {
+  /** B */
+  sequences: number;
+  /** T, padding included. */
+  width: number;
+  /** R: rows of [B*T] that the head runs on; one a sequence for a reward. */
+  outputs: number;
+  /** The loss has entropies beside log-probabilities: their gradient in the logits, and the sum of both. */
+  withEntropy?: boolean;
+}
+
+const bytesPerNumber = 4;
+
+/**
+ * What a kernel build holds of what the formulas count for our fused kernels: operations composed of others keep every
+ * intermediate result as well. Measured, highest of seven geometries (memory-estimate.test.ts).
+ */
+const held: Record<KernelBuild, { training: number; scoring: number; logits: number; attention: number }> = {
+  'relaxed-simd': { training: 1, scoring: 1, logits: 1, attention: 0 },
+  simd: { training: 1, scoring: 1, logits: 1, attention: 0 },
+  tuned: { training: 5.5, scoring: 3, logits: 5, attention: 5 },
+  plain: { training: 5.5, scoring: 3, logits: 5, attention: 5 },
+};
+
+/** The parameters of a model. */
+export function weightBytes(config: ModelConfig): number {
+  return bytesPerNumber * parameterCount(config);
+}
+
+/** AdamW's two moments of every parameter. */
+export function momentBytes(config: ModelConfig): number {
+  return 2 * weightBytes(config);
+}
+
+/**
+ * Gradients at their most: a micro-batch's beside the sum of those before it, or the clipped beside the raw ones; and for a
+ * table that the head shares both halves of its gradient and their sum.
+ */
+export function gradientBytes(config: ModelConfig): number {
+  const { vocabularySize, hiddenSize, tiedHead } = config;
+  return 2 * weightBytes(config) + (tiedHead ? 2 * bytesPerNumber * vocabularySize * hiddenSize : 0);
+}
+
+/**
+ * What a forward and backward pass keeps beside parameters and their gradients: all that was saved for the gradient, and the
+ * gradient of every intermediate result, for TensorFlow.js frees both only when the pass ends.
+ *
+ * `B·T · [ L · (13 H + heads · T) + (L - 1) · (5 H + 4 I) + 2 H ] + R · [ (5 H + 4 I) + 4 H + 2 V ]` numbers: the attention
+ * half of a block and its feed-forward half, which in the last block sees the R rows alone; embedding; final norm; head.
+ */
+export function trainingBytes(config: ModelConfig, shape: BatchShape, build = currentBackend().kernelBuild): number {
+  const { layers, heads, hiddenSize: h, innerSize } = config;
+  const { sequences, width, outputs, withEntropy = false } = shape;
+  // Saved: input, norm, qkv 3 H, attended; gradients: attended, qkv 3 H, norm, input, and the sum with the residual's.
+  const attentionHalf = 13 * h + heads * width;
+  // Saved: input, norm, inner layer before and after GELU; gradients: of the two inner ones, norm, input, the sum.
+  const feedForwardHalf = 5 * h + 4 * innerSize;
+  const trunk = layers * attentionHalf + (layers - 1) * feedForwardHalf + 2 * h;
+  const head = 4 * h + (withEntropy ? 4 : 2) * outputsOf(config);
+  return held[build].training * bytesPerNumber * (sequences * width * trunk + outputs * (feedForwardHalf + head));
+}
+
+/**
+ * What a forward pass holds where nothing is differentiated, at its most: the hidden state after every block, and beside them
+ * one block's intermediate results or the logits.
+ *
+ * `B·T · (L + 1) · H + max(B·T · (8 H + 2 I), B·T · 5 H + R · (3 H + 2 I), R · (2 H + V))` numbers; the second is the last block.
+ */
+export function scoringBytes(config: ModelConfig, shape: BatchShape, build = currentBackend().kernelBuild): number {
+  const { layers, heads, hiddenSize: h, innerSize } = config;
+  const { sequences, width, outputs } = shape;
+  const { scoring, logits, attention } = held[build];
+  const tokens = sequences * width;
+  const attentionHalf = Math.max(scoring * 5 * h, 7 * h + attention * heads * width);
+  const feedForwardHalf = scoring * (3 * h + 2 * innerSize);
+  const wholeBlock = layers > 1 ? Math.max(attentionHalf, scoring * 5 * h + feedForwardHalf) : 0;
+  const lastBlock = tokens * attentionHalf + outputs * feedForwardHalf;
+  const head = outputs * (2 * h + logits * outputsOf(config));
+  return bytesPerNumber * (tokens * (layers + 1) * h + Math.max(tokens * wholeBlock, lastBlock, head));
+}
+
+/**
+ * What sampling holds: keys and values of every position, one layer's twice where ended rows leave; the pass over the prompts.
+ *
+ * `B · [ 2 H · capacity · (L + 1) ]` numbers and `scoringBytes` of the prompts.
+ *
+ * @param capacity tokens of prompt and response together
+ */
+export function samplingBytes(
+  config: ModelConfig,
+  { sequences, width, capacity }: Pick<BatchShape, 'sequences' | 'width'> & { capacity: number },
+  build = currentBackend().kernelBuild,
+): number {
+  const cache = bytesPerNumber * sequences * 2 * config.hiddenSize * capacity * (config.layers + 1);
+  return cache + scoringBytes(config, { sequences, width, outputs: sequences }, build);
+}
+
+function outputsOf({ head, vocabularySize }: ModelConfig): number {
+  return head === 'reward' ? 1 : vocabularySize;
+}
