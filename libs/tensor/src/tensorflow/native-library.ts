@@ -8,6 +8,8 @@ export const tensorflowReleases = { pinned: '2.21.0', oldest: '2.15', newest: '2
 /** What an installation holds, beside which nothing is needed; paths are relative to its folder. */
 export const libraryFiles = {
   binding: 'tfjs_binding.node',
+  /** Addon that is loaded before the binding (scripts/install-tensorflow/tensorflow-settings.cc). */
+  settings: 'tensorflow_settings.node',
   libraries: ['tensorflow/libtensorflow_cc.so.2', 'tensorflow/libtensorflow_framework.so.2'],
   manifest: 'manifest.json',
 };
@@ -22,7 +24,7 @@ export interface Manifest {
   /** The oldest C library that the wheel is made for. */
   glibc: string;
   nodeApi: number;
-  /** Package whose C++ the binding was compiled from. */
+  /** Package and release whose C++ the binding was compiled from. */
   bindingSource: string;
   /** Wheels with their SHA-256, or the folder that the libraries were copied from. */
   source: { wheels: Record<string, string> } | { folder: string };
@@ -44,7 +46,6 @@ export interface TensorflowInspection {
 }
 
 const install = 'run npm run install:tensorflow';
-const reinstall = 'run npm run install:tensorflow -- --force';
 
 /**
  * The folder that `npm run install:tensorflow` fills: `tfjs_binding.node`, and `tensorflow/` with the native library, which the
@@ -73,7 +74,7 @@ export function inspectTensorflow(): TensorflowInspection {
     manifest = JSON.parse(readFileSync(join(folder, libraryFiles.manifest), 'utf8')) as Manifest;
   } catch {
     const problem = `${folder} holds no finished installation of native TensorFlow: its ${libraryFiles.manifest} cannot be read`;
-    return { folder, installed: existsSync(join(folder, libraryFiles.binding)), problem, cure: reinstall };
+    return { folder, installed: existsSync(join(folder, libraryFiles.binding)), problem, cure: install };
   }
   const { tensorflow: version, kind } = manifest;
   return { folder, installed: true, version, kind, ...problemOf(manifest, folder) };
@@ -82,20 +83,20 @@ export function inspectTensorflow(): TensorflowInspection {
 function problemOf(manifest: Manifest, folder: string): { problem: string; cure: string } | undefined {
   const here = `${process.platform}-${process.arch}`;
   if (manifest.platform !== here)
-    return { problem: `${folder} holds TensorFlow for ${manifest.platform}, and this is ${here}`, cure: reinstall };
+    return { problem: `${folder} holds TensorFlow for ${manifest.platform}, and this is ${here}`, cure: install };
   if (!acceptsRelease(manifest.tensorflow))
     return {
       problem: `${folder} holds TensorFlow ${manifest.tensorflow}, and ${tensorflowReleases.oldest} to ${tensorflowReleases.newest} are known to work`,
-      cure: reinstall,
+      cure: install,
     };
   const files = Object.entries(manifest.files ?? {});
-  const damaged = [libraryFiles.binding, ...libraryFiles.libraries]
+  const damaged = [libraryFiles.binding, libraryFiles.settings, ...libraryFiles.libraries]
     .filter((path) => !manifest.files?.[path])
     .concat(files.filter(([path, { bytes }]) => sizeOf(join(folder, path)) !== bytes).map(([path]) => path));
   if (damaged[0]) {
     const bytes = sizeOf(join(folder, damaged[0]));
     const found = bytes === undefined ? 'is missing' : `has ${bytes} bytes and not those of ${libraryFiles.manifest}`;
-    return { problem: `${join(folder, damaged[0])} ${found}`, cure: reinstall };
+    return { problem: `${join(folder, damaged[0])} ${found}`, cure: install };
   }
   const glibc = glibcVersion();
   if (glibc && isOlder(glibc, manifest.glibc))

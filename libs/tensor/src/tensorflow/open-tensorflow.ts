@@ -1,47 +1,114 @@
-import { freemem } from 'node:os';
+import { availableParallelism, constants, freemem } from 'node:os';
 import { join } from 'node:path';
-import * as util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
-import type { BackendOptions, Opened } from '../opened';
+import type { Backend, BackendOptions, Opened } from '../opened';
 import { plainKernels } from '../plain-kernels';
-import { hasTensorflow, tensorflowFolder } from './native-library';
+import { graphicsCard, hasNvidiaDriver, whyNoGpu } from './graphics-card';
+import { inspectTensorflow, libraryFiles } from './native-library';
+import { restoreRemovedUtilities } from './node-shim';
 import { tensorflowKernels } from './tensorflow-kernels';
 
-/** Native TensorFlow under the JavaScript of tfjs-node. @throws DomainError failed_precondition if it is not installed here */
+/** tfjs-node's C++, as far as it is used here. */
+interface Binding {
+  TF_Version: string;
+  isUsingGpuDevice(): boolean;
+}
+
+/** The addon that is loaded before it: sets a variable of the process unless it is set, and returns what holds. */
+interface Settings {
+  setDefault(name: string, value: string): string;
+}
+
+/** What of the machine TensorFlow has found; decided once, when it is loaded. */
+type Machine = Pick<Backend, 'version' | 'device' | 'isGpu' | 'threads'> & { why: string; freeBytes: () => number };
+
+let loading: Promise<Machine> | undefined;
+
+/**
+ * Native TensorFlow under the JavaScript of tfjs-node.
+ *
+ * Threads are those of the whole process: the first call of any of its threads decides, and `TF_NUM_INTRAOP_THREADS` over it.
+ *
+ * @throws DomainError failed_precondition if it is not installed here or cannot be loaded, saying what to do
+ */
 export async function openTensorflow({ kernelBuild = 'tuned', threads }: BackendOptions): Promise<Opened> {
   if (kernelBuild !== 'tuned' && kernelBuild !== 'plain')
     throw new DomainError(
       'failed_precondition',
       `backend tensorflow has no ${kernelBuild} kernels: use tuned or plain`,
     );
-  if (!hasTensorflow())
-    throw new DomainError('failed_precondition', 'native TensorFlow is not installed: run npm run install:tensorflow');
-  // Removed from Node 23; tfjs-node 4.22 still calls them (tfjs#8609).
-  const old = util as unknown as Record<string, unknown>;
-  old['isNullOrUndefined'] ??= (value: unknown) => value == null;
-  old['isArray'] ??= Array.isArray;
-  /* eslint-disable no-restricted-properties -- TensorFlow reads its settings from the environment when it is loaded */
-  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '3';
-  if (threads) process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
-  /* eslint-enable no-restricted-properties */
-  if (!tf.findBackend('tensorflow')) {
-    const loaded = { exports: {} as { TF_Version: string } };
-    process.dlopen(loaded, join(tensorflowFolder(), 'tfjs_binding.node'));
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- its index.js would look for a binding of its own
-    const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js');
-    // eslint-disable-next-line @typescript-eslint/no-require-imports
-    require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js');
-    tf.registerBackend('tensorflow', () => new NodeJSKernelBackend(loaded.exports, '@tensorflow/tfjs-node-gpu'));
-  }
-  await tf.setBackend('tensorflow');
+  loading ??= load(threads ?? availableParallelism());
+  // One that failed is tried again by the next call: it may have been installed meanwhile.
+  const machine = await loading.catch((error: unknown) => {
+    loading = undefined;
+    throw error;
+  });
+  if (!(await tf.setBackend('tensorflow')))
+    throw new DomainError('failed_precondition', 'native TensorFlow is loaded and does not start: see stderr');
+  const { version, device, isGpu, why, freeBytes } = machine;
+  const reason = `${kernelBuild} kernels on ${why}`;
   return {
     backend: {
       name: 'tensorflow',
       kernelBuild,
-      ...{ version: '', device: 'CPU', isGpu: false, threads: threads ?? 1, memoryBytes: freemem() },
-      reason: '',
+      ...{ version, device, isGpu, threads: machine.threads, memoryBytes: freeBytes(), reason },
     },
     kernels: kernelBuild === 'tuned' ? tensorflowKernels : plainKernels,
   };
+}
+
+async function load(threads: number): Promise<Machine> {
+  const { folder, kind, problem, cure } = inspectTensorflow();
+  if (problem) throw new DomainError('failed_precondition', `backend tensorflow: ${problem}; ${cure}`);
+  // Global, so that TensorFlow's library finds this addon's log level before its own.
+  const settings = open<Settings>(join(folder, libraryFiles.settings), constants.dlopen.RTLD_GLOBAL);
+  const threadsOfProcess = Number(settings.setDefault('TF_NUM_INTRAOP_THREADS', String(threads)));
+  settings.setDefault('TF_NUM_INTEROP_THREADS', String(threads));
+  settings.setDefault('TF_CPP_MIN_LOG_LEVEL', '3');
+  // Take GPU memory as it is needed: a trainer and an ensemble may share a GPU.
+  settings.setDefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true');
+  // Products in float32, not in the 19 bits of TF32.
+  settings.setDefault('NVIDIA_TF32_OVERRIDE', '0');
+  const binding = open<Binding>(join(folder, libraryFiles.binding));
+  restoreRemovedUtilities();
+  // Not by the package's index.js, which would look for a binding of its own.
+  const { NodeJSKernelBackend } = await import('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js');
+  await import('@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js');
+  const backend = new NodeJSKernelBackend(binding as never, '@tensorflow/tfjs-node-gpu');
+  tf.registerBackend('tensorflow', () => backend);
+  return { version: binding.TF_Version, threads: threadsOfProcess, ...device(binding, kind) };
+}
+
+/** Where TensorFlow computes, and why there. */
+function device(
+  binding: Binding,
+  kind: 'cpu' | 'gpu' | undefined,
+): Pick<Machine, 'device' | 'isGpu' | 'why' | 'freeBytes'> {
+  // eslint-disable-next-line no-restricted-properties -- CUDA's own variable says which GPU is meant
+  const visible = process.env['CUDA_VISIBLE_DEVICES'];
+  if (binding.isUsingGpuDevice()) {
+    const { name, freeBytes } = graphicsCard(visible);
+    return { device: name, isGpu: true, why: 'a GPU through CUDA', freeBytes: () => freeBytes ?? freeSystemBytes() };
+  }
+  const onCpu = { device: 'CPU', isGpu: false, freeBytes: freeSystemBytes };
+  if (kind === 'gpu') return { ...onCpu, why: `the CPU: the CUDA build found no GPU: ${whyNoGpu(visible)}` };
+  const hint = hasNvidiaDriver() ? '; there is a GPU, npm run install:tensorflow -- --gpu would use it' : '';
+  return { ...onCpu, why: `the CPU, by TensorFlow's CPU build${hint}` };
+}
+
+/** What the system, and a container's limit, leave to this process. */
+function freeSystemBytes(): number {
+  return Math.min(freemem(), process.availableMemory());
+}
+
+function open<T>(path: string, visibility = 0): T {
+  const loaded = { exports: {} as T };
+  try {
+    process.dlopen(loaded, path, constants.dlopen.RTLD_LAZY | visibility);
+  } catch (cause) {
+    const message = `native TensorFlow does not load: ${(cause as Error).message}; run npm run install:tensorflow -- --force, or use the wasm backend`;
+    throw new DomainError('failed_precondition', message, { cause });
+  }
+  return loaded.exports;
 }
