@@ -1,22 +1,24 @@
-// The shapes that are measured: vocabulary, width, layers, heads, rows × tokens of a training step.
+// Models and texts of a size, random and always the same.
 import { createModel, gpt2Config } from '@surefoot/language-model';
 import { randomStream } from '@surefoot/tensor';
+import { memberCount } from './sizes.mjs';
 
-export const sizes = {
-  '0.07 M': { vocabularySize: 100, hiddenSize: 48, layers: 2, heads: 2, rows: 64, tokens: 18 },
-  '0.94 M': { vocabularySize: 512, hiddenSize: 128, layers: 4, heads: 4, rows: 32, tokens: 32 },
-};
-
-export function model({ vocabularySize, hiddenSize, layers, heads }, head = 'causal-lm', seed = 1) {
-  return createModel(
-    gpt2Config({
-      ...{ vocabularySize, hiddenSize, layers, heads, maxPositions: 128, head, tiedHead: false },
-      ...{ eosTokenIds: [1], bosTokenId: 0 },
-    }),
-    seed,
-  );
+/** A policy with a head of its own. */
+export function policy({ vocabularySize, hiddenSize, layers, heads }, { maxPositions = 128 } = {}) {
+  const geometry = { vocabularySize, hiddenSize, layers, heads, maxPositions };
+  return createModel(gpt2Config({ ...geometry, head: 'causal-lm', tiedHead: false, eosTokenIds: [1] }), 1);
 }
 
+/** Reward models that differ in their seed; `from` and `to` name some of them. */
+export function members({ vocabularySize, hiddenSize, layers, heads }, from = 0, to = memberCount) {
+  const config = gpt2Config({
+    ...{ vocabularySize, hiddenSize, layers, heads, maxPositions: 128 },
+    ...{ head: 'reward', eosTokenIds: [1] },
+  });
+  return Array.from({ length: to - from }, (_, index) => createModel(config, from + index));
+}
+
+/** Token sequences of one length. */
 export function texts({ vocabularySize }, rows, tokens) {
   const random = randomStream(1, 'bench');
   return Array.from({ length: rows }, () => Int32Array.from({ length: tokens }, () => random.integer(vocabularySize)));
