@@ -72,7 +72,7 @@ export async function trainNextToken(
 }
 
 /** Mean loss over the tokens of a batch and its gradients, summed over micro-batches that fit in memory. */
-async function batchGradients(model: LanguageModel, parameters: tf.Variable[], sequences: Int32Array[]) {
+export async function batchGradients(model: LanguageModel, parameters: tf.Variable[], sequences: Int32Array[]) {
   const parts = microBatches(model.config, sequences, shapeOf, 'training');
   const tokens = shapeOf(sequences).outputs;
   let loss = 0;

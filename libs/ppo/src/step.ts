@@ -90,7 +90,7 @@ export async function optimizerStep(
 }
 
 /** Losses and clipped gradients of a minibatch, summed over its micro-batches. */
-async function losses(learner: Learner, { parts, from, to }: Minibatch, inputs: StepInputs) {
+export async function losses(learner: Learner, { parts, from, to }: Minibatch, inputs: StepInputs) {
   const { config } = learner;
   const measured = {
     policyLoss: 0,

@@ -83,7 +83,7 @@ export async function trainMember(
 }
 
 /** Mean loss of a batch and its gradients, summed over micro-batches of similar length. */
-async function batchGradients(
+export async function batchGradients(
   model: LanguageModel,
   parameters: tf.Variable[],
   batch: EncodedPair[],

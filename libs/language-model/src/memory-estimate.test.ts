@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { logProbability, randomStream, valueAndGradients } from '@surefoot/tensor';
+import { fastTestBackends } from '@surefoot/tensor/testing';
+import * as tf from '@tensorflow/tfjs';
+import { createModel, disposeModel, gpt2Config, hiddenStates, logits, packSequences, rewardScores } from './index';
+import { gradientBytes, samplingBytes, scoringBytes, trainingBytes, weightBytes } from './memory-estimate';
+import { sample } from './sample';
+import { randomSequences } from './testing';
+import { responseRows } from './token-batch';
+
+const geometries = [
+  { vocabularySize: 100, hiddenSize: 48, layers: 2, heads: 2, sequences: 64, width: 18 },
+  { vocabularySize: 512, hiddenSize: 64, layers: 5, heads: 4, sequences: 2, width: 256 },
+  { vocabularySize: 8000, hiddenSize: 32, layers: 3, heads: 4, sequences: 4, width: 64 },
+  { vocabularySize: 64, hiddenSize: 32, layers: 1, heads: 2, sequences: 8, width: 64 },
+];
+const cases = geometries.flatMap((geometry) => [
+  { head: 'causal-lm' as const, ...geometry },
+  { head: 'reward' as const, ...geometry },
+]);
+
+describe.each(fastTestBackends)('the estimate on $title', ({ open }) => {
+  let peaks: ReturnType<typeof watchBuffers>;
+  let isFused: boolean;
+  beforeAll(async () => {
+    isFused = (await open()).kernelBuild.endsWith('simd');
+    peaks = watchBuffers();
+  });
+  afterAll(() => {
+    peaks.stop();
+  });
+
+  /** A little above the truth is right; operations that TensorFlow.js composes are counted by a factor, more roughly. */
+  function expectAbove(estimate: number, measured: number) {
+    expect(estimate / measured).toBeGreaterThan(0.95);
+    expect(estimate / measured).toBeLessThan(isFused ? 1.5 : 4);
+  }
+
+  test.each(cases)(
+    'a pass of $head, $vocabularySize tokens, width $hiddenSize, $layers layers, $sequences x $width',
+    async ({ head, sequences, width, ...sizes }) => {
+      const config = gpt2Config({ ...sizes, head, maxPositions: width, eosTokenIds: [] });
+      const model = createModel(config, 1);
+      const batch = packSequences(randomSequences(Array(sequences).fill(width), config.vocabularySize));
+      const { rows, targets } = responseRows(batch, new Int32Array(sequences).fill(1));
+      const loss = () =>
+        tf.sum(
+          head === 'reward'
+            ? rewardScores(model, batch)
+            : logProbability(logits(model, hiddenStates(model, batch, rows)), targets),
+        ) as tf.Scalar;
+      const shape = { sequences, width, outputs: head === 'reward' ? sequences : rows.length };
+
+      const scoring = await peaks.during(() => tf.tidy(loss).dispose());
+      const training = await peaks.during(() => {
+        const { value, gradients } = valueAndGradients(loss, [...model.parameters.values()]);
+        tf.dispose([value, ...gradients]);
+      });
+      expectAbove(scoringBytes(config, shape), scoring);
+      // One set of gradients here: there is nothing to add it to.
+      expectAbove(trainingBytes(config, shape) + gradientBytes(config) - weightBytes(config), training);
+      disposeModel(model);
+    },
+  );
+
+  test('sampling with a cache', async () => {
+    const config = gpt2Config({
+      ...{ vocabularySize: 100, hiddenSize: 48, layers: 2, heads: 2, maxPositions: 32 },
+      ...{ head: 'causal-lm', eosTokenIds: [] },
+    });
+    const model = createModel(config, 1);
+    const prompts = randomSequences(Array(64).fill(8), 100);
+    const options = { maxNewTokens: 18, random: (row: number) => randomStream(1, row) };
+    const measured = await peaks.during(() => sample(model, prompts, options));
+    expectAbove(samplingBytes(config, { sequences: 64, width: 8, capacity: 26 }), measured);
+    disposeModel(model);
+  });
+});
+
+/** Watches the bytes of all values on the backend; `tf.memory().numBytes` counts values once for each tensor that shares them. */
+function watchBuffers() {
+  const { state } = tf.engine();
+  const { tensorInfo } = state;
+  const sizes = new Map<object, number>();
+  let now = 0;
+  let most = 0;
+  const count = (dataId: object, bytes: number) => {
+    now += bytes - (sizes.get(dataId) ?? 0);
+    sizes.set(dataId, bytes);
+    most = Math.max(most, now);
+  };
+  state.tensorInfo = {
+    get: (id) => tensorInfo.get(id),
+    has: (id) => tensorInfo.has(id),
+    set(id, info) {
+      count(id, info.bytes ?? 0);
+      tensorInfo.set(id, info);
+      return this;
+    },
+    delete(id) {
+      count(id, 0);
+      sizes.delete(id);
+      return tensorInfo.delete(id);
+    },
+  } as typeof tensorInfo;
+  return {
+    /** Bytes at most above those at the start. */
+    async during(run: () => unknown) {
+      const start = (most = now);
+      await run();
+      return most - start;
+    },
+    stop: () => (state.tensorInfo = tensorInfo),
+  };
+}
