@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { currentKernels } from './backend';
 import { checkCount, checkShape, invalid } from './checks';
 
@@ -20,7 +20,7 @@ export interface AdamW {
   readonly steps: number;
   /** One update of the parameters. The gradients are neither changed nor disposed. */
   step(gradients: tf.Tensor[], learningRate: number): void;
-  /** The live moments, in the order of the parameters: read them, do not dispose them. */
+  /** The moments, in the order of the parameters: read them before the next step, do not dispose them. */
   state(): { steps: number; first: tf.Tensor[]; second: tf.Tensor[] };
   /** @throws DomainError invalid_argument if the moments are not those of these parameters; then nothing has changed */
   restore(state: { steps: number; first: Float32Array[]; second: Float32Array[] }): void;
@@ -45,8 +45,7 @@ export function createAdamW(
   checkRange('beta2', beta2, beta2 >= 0 && beta2 < 1, '[0, 1)');
   checkRange('epsilon', epsilon, epsilon > 0 && epsilon < Infinity, '> 0');
   checkRange('weightDecay', weightDecay, weightDecay >= 0 && weightDecay < Infinity, '>= 0');
-  const zeros = () => parameters.map((parameter) => tf.variable(tf.zeros(parameter.shape), false));
-  const [first, second] = tf.tidy(() => [zeros(), zeros()]);
+  const moments = currentKernels().adamw(parameters);
   let steps = 0;
 
   function step(gradients: tf.Tensor[], learningRate: number): void {
@@ -59,28 +58,15 @@ export function createAdamW(
     const rate = (learningRate * (epsilonMode === 'inside' ? root : 1)) / (1 - beta1 ** steps);
     const rootScale = epsilonMode === 'inside' ? 1 : 1 / root;
     const numbers = { beta1, beta2, rate, decay: 1 - learningRate * weightDecay, rootScale, epsilon };
-    parameters.forEach((parameter, i) =>
-      currentKernels().adamw(
-        parameter,
-        first[i] as tf.Variable,
-        second[i] as tf.Variable,
-        gradients[i] as tf.Tensor,
-        numbers,
-      ),
-    );
+    moments.step(gradients, numbers);
   }
 
   function restore(state: { steps: number; first: Float32Array[]; second: Float32Array[] }): void {
     checkCount('AdamW: steps', state.steps, 0);
-    for (const moments of [state.first, state.second])
-      if (moments.length !== parameters.length || moments.some((data, i) => data.length !== parameters[i]?.size))
+    for (const values of [state.first, state.second])
+      if (values.length !== parameters.length || values.some((data, i) => data.length !== parameters[i]?.size))
         throw invalid('AdamW: the moments to restore are not those of these parameters');
-    const load = (into: tf.Variable[], data: Float32Array[]) =>
-      into.forEach((moment, i) => moment.assign(tf.tensor(data[i] as Float32Array, moment.shape)));
-    tf.tidy(() => {
-      load(first, state.first);
-      load(second, state.second);
-    });
+    moments.write(state);
     steps = state.steps;
   }
 
@@ -89,9 +75,9 @@ export function createAdamW(
       return steps;
     },
     step,
-    state: () => ({ steps, first, second }),
+    state: () => ({ steps, ...moments.read() }),
     restore,
-    dispose: () => tf.dispose([...first, ...second]),
+    dispose: () => moments.dispose(),
   };
 }
 

@@ -40,6 +40,16 @@ export interface AdamWStep {
   epsilon: number;
 }
 
+/** What AdamW remembers of its parameters, laid out as it is fastest on a backend. */
+export interface Moments {
+  /** Updates parameters and moments; in place where the implementation can. */
+  step(gradients: tf.Tensor[], step: AdamWStep): void;
+  /** The moments, each of the shape of its parameter; the tensors hold until the next call and are not the caller's. */
+  read(): { first: tf.Tensor[]; second: tf.Tensor[] };
+  write(state: { first: Float32Array[]; second: Float32Array[] }): void;
+  dispose(): void;
+}
+
 /**
  * One way to compute what a decoder and its training need. The functions of `dense.ts`, `attention.ts` and `tokens.ts` check
  * shapes and ranges and then call the set that the open backend chose, so an implementation may trust its arguments. All are
@@ -56,6 +66,6 @@ export interface Kernels {
   embedding(table: tf.Tensor2D, ids: Int32Array, positions?: PositionRows): tf.Tensor2D;
   /** Sum over all elements of all tensors, float64. */
   sumOfSquares(tensors: tf.Tensor[]): Promise<number>;
-  /** Updates parameter and moments; in place where the implementation can. */
-  adamw(parameter: tf.Variable, first: tf.Variable, second: tf.Variable, gradient: tf.Tensor, step: AdamWStep): void;
+  /** Moments of zeros for these parameters. */
+  adamw(parameters: tf.Variable[]): Moments;
 }

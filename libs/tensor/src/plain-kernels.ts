@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Kernels, KeyValueCache } from './kernels';
+import { separateMoments, type Update } from './moments';
 
 /** The operations composed of TensorFlow.js' own: slow, the same on every backend, and the oracle of the SIMD kernels' tests. */
 export const plainKernels: Kernels = {
@@ -75,16 +76,18 @@ export const plainKernels: Kernels = {
     return sum;
   },
 
-  adamw(parameter, first, second, gradient, { beta1, beta2, rate, decay, rootScale, epsilon }) {
-    tf.tidy(() => {
-      const m = tf.add(tf.mul(first, beta1), tf.mul(gradient, 1 - beta1));
-      const v = tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), 1 - beta2));
-      const update = tf.div(tf.mul(m, rate), tf.add(tf.mul(tf.sqrt(v), rootScale), epsilon));
-      parameter.assign(tf.sub(tf.mul(parameter, decay), update));
-      first.assign(m);
-      second.assign(v);
-    });
-  },
+  adamw: (parameters) => separateMoments(parameters, plainUpdate),
+};
+
+const plainUpdate: Update = (parameter, first, second, gradient, { beta1, beta2, rate, decay, rootScale, epsilon }) => {
+  tf.tidy(() => {
+    const m = tf.add(tf.mul(first, beta1), tf.mul(gradient, 1 - beta1));
+    const v = tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), 1 - beta2));
+    const update = tf.div(tf.mul(m, rate), tf.add(tf.mul(tf.sqrt(v), rootScale), epsilon));
+    parameter.assign(tf.sub(tf.mul(parameter, decay), update));
+    first.assign(m);
+    second.assign(v);
+  });
 };
 
 /** The packed [B*T, 3H] as query, key and value, each [B, heads, T, H/heads]. */

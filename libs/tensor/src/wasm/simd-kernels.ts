@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
+import { differentiable } from '../differentiable';
 import type { Kernels } from '../kernels';
+import { separateMoments, type Update } from '../moments';
 import type { SimdHeap } from './simd-heap';
 
 /** The kernels of `kernels/`, on the heap of TensorFlow.js' wasm backend, with their gradients. */
@@ -48,6 +50,16 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
   function unshare(variable: tf.Variable): void {
     if (heap.shares(variable) > 1) tf.tidy(() => variable.assign(tf.tensor(variable.dataSync(), variable.shape)));
   }
+
+  const updateInPlace: Update = (parameter, first, second, gradient, step) => {
+    const { beta1, beta2, rate, decay, rootScale, epsilon } = step;
+    const written = [parameter, first, second];
+    written.forEach(unshare);
+    module.adamw(
+      ...[...written, gradient].map(address),
+      ...[gradient.size, beta1, 1 - beta1, beta2, 1 - beta2, rate, decay, rootScale, epsilon],
+    );
+  };
 
   return {
     linear(x, weight, { bias, residual, transposeWeight = false }) {
@@ -205,14 +217,7 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
       );
     },
 
-    adamw(parameter, first, second, gradient, { beta1, beta2, rate, decay, rootScale, epsilon }) {
-      const written = [parameter, first, second];
-      written.forEach(unshare);
-      module.adamw(
-        ...[...written, gradient].map(address),
-        ...[gradient.size, beta1, 1 - beta1, beta2, 1 - beta2, rate, decay, rootScale, epsilon],
-      );
-    },
+    adamw: (parameters) => separateMoments(parameters, updateInPlace),
   };
 }
 
@@ -225,27 +230,4 @@ interface ProductOptions {
   initialStride?: number;
   /** Where to write; default a new tensor. */
   result?: tf.Tensor2D;
-}
-
-/** What a kernel computed and how its gradient is: from the gradient of `value` and what was saved to those of the inputs. */
-interface Computed<Result extends tf.Tensor> {
-  value: Result;
-  gradient?: (dy: Result, saved: tf.Tensor[]) => tf.Tensor[];
-}
-
-type Save = (tensors: tf.Tensor[]) => void;
-
-/** Runs a kernel; where a gradient is being recorded, as an operation whose gradient is its own. */
-function differentiable<Result extends tf.Tensor>(
-  inputs: tf.Tensor[],
-  compute: (save: Save, isRecorded: boolean) => Computed<Result>,
-): Result {
-  const { gradientDepth, kernelDepth } = tf.engine().state;
-  if (gradientDepth === 0 || kernelDepth > 0) return tf.tidy(() => compute(() => undefined, false).value);
-  const operation = tf.customGrad((...args) => {
-    const save = args.at(-1) as unknown as Save;
-    const { value, gradient } = compute(save, true);
-    return { value, gradFunc: gradient as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
-  });
-  return operation(...inputs) as Result;
 }
