@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { openBackend } from './backend';
 import type { Backend, KernelBuild } from './opened';
 import { hasTensorflow } from './tensorflow/native-library';
+import { inspectWebgpu } from './webgpu/inspect-webgpu';
 
 type Numbers = ArrayLike<number> | tf.Tensor;
 
@@ -42,12 +43,14 @@ export interface TestBackend {
 }
 
 /**
- * Every backend and kernel build of this machine; what is missing is said loudly. All numerical tests run on all of them.
+ * Every backend and kernel build of this machine; jest's global setup (scripts/jest-setup.ts) says loudly what is missing. All
+ * numerical tests run on all of them.
  */
 export const testBackends: TestBackend[] = [
   testBackend('cpu', 'plain'),
   ...(['plain', 'simd', 'relaxed-simd'] as const).map((build) => testBackend('wasm', build)),
-  ...(here('tensorflow', hasTensorflow(), 'npm run install:tensorflow') ? [testBackend('tensorflow', 'tuned')] : []),
+  ...(hasTensorflow() ? [testBackend('tensorflow', 'tuned')] : []),
+  ...(inspectWebgpu().problem === undefined ? [testBackend('webgpu', 'plain')] : []),
 ];
 
 /** The builds that a test of a whole loop runs on: one for each backend, and without the slow reference. */
@@ -55,11 +58,6 @@ export const fastTestBackends = testBackends.filter(({ title }) => !/plain|wasm 
 
 function testBackend(name: Backend['name'], kernelBuild: KernelBuild): TestBackend {
   return { title: `${name} ${kernelBuild}`, open: () => openBackend(name, { kernelBuild }) };
-}
-
-function here(name: string, isHere: boolean, cure: string): boolean {
-  if (!isHere) console.warn(`SKIPPED: no tests on backend ${name}: ${cure}`);
-  return isHere;
 }
 
 /** The path of a golden file beside the repository, or undefined, with a warning, where there is none: skip the test then. */
