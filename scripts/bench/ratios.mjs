@@ -39,7 +39,7 @@ const targets = {
 export function withRatios(figure, lines) {
   const ratios = baselines.flatMap(({ task, against, is }) => {
     const line = lines.find((candidate) => candidate.size === figure.size && is(candidate));
-    return task === figure.task && line ? [ratio(figure, against, line)] : [];
+    return task === figure.task && line && !figure.problem ? [ratio(figure, against, line)] : [];
   });
   return ratios.length > 0 ? { ...figure, ratios } : figure;
 }
