@@ -57,7 +57,7 @@ function memberProblem(member: Partial<MemberEntry> | null): string | undefined 
   if (!Number.isSafeInteger(member?.seed)) return 'seed must be a whole number';
   // A folder is moved and served as a whole, so its members lie inside it.
   if (typeof member?.path !== 'string' || !/^[\w-][\w.-]*$/.test(member.path)) return 'path must be a folder name';
-  if (typeof member.sha256 !== 'string') return 'sha256 must be text';
+  if (!/^[0-9a-f]{64}$/.test(String(member.sha256))) return 'sha256 must be 64 hexadecimal digits';
   if (!Number.isFinite(member.mean)) return 'mean must be a number';
   if (!Number.isFinite(member.scale) || (member.scale as number) <= 0) return 'scale must be a positive number';
   return undefined;

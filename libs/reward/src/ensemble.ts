@@ -2,16 +2,35 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { digestText } from '@surefoot/files';
-import { disposeModel, loadModel, loadTokenizer, type LanguageModel, type Tokenizer } from '@surefoot/language-model';
+import {
+  disposeModel,
+  loadModel,
+  loadTokenizer,
+  parameterCount,
+  readModelConfig,
+  type LanguageModel,
+  type ModelConfig,
+  type Tokenizer,
+} from '@surefoot/language-model';
 import { readEnsembleFile, type EnsembleFile } from './ensemble-file';
 import type { Calibration } from './ensemble-statistics';
 
-/** K reward models of one tokenizer, loaded. */
+/** Some of an ensemble's members: from the first to before the last. */
+export interface MemberRange {
+  /** Counted from 0. */
+  from: number;
+  /** The member after the last of them. */
+  to: number;
+}
+
+/** K reward models of one tokenizer, loaded: all of them or some. Everything but `members` is of all. */
 export interface RewardEnsemble {
   name: string;
   kind: 'full';
-  /** K models with a reward head. */
+  /** Models with a reward head: K, or those of the range that was asked for. */
   members: LanguageModel[];
+  /** [K] */
+  configs: ModelConfig[];
   tokenizer: Tokenizer;
   /** [K] */
   calibration: Calibration[];
@@ -28,20 +47,26 @@ export interface RewardEnsemble {
 /**
  * Loads an ensemble folder, or a plain reward-model folder as an ensemble of one member with mean 0 and scale 1.
  *
+ * @param options.range the members to load, default all; of the others the configurations alone are read, so that threads can
+ *   share an ensemble. Its digests are those of all members; every one is checked where it is loaded.
  * @throws DomainError not_found, invalid_argument where a file is malformed; failed_precondition where a member's weights are
  *   not those that `ensemble.json` names, or the members do not share one tokenizer
  *
  * Tensors: the caller disposes the ensemble with {@link disposeEnsemble}.
  */
-export async function loadEnsemble(folder: string): Promise<RewardEnsemble> {
+export async function loadEnsemble(folder: string, { range }: { range?: MemberRange } = {}): Promise<RewardEnsemble> {
   const { file, paths } = await readFolder(folder);
-  const tokenizer = await sharedTokenizer(paths);
+  const { from, to } = range ?? { from: 0, to: paths.length };
+  const own = paths.slice(from, to);
+  // Reading a large tokenizer takes longer than a small model: each only where its member is loaded.
+  const tokenizer = await sharedTokenizer([...new Set([paths[0] as string, ...own])]);
+  const configs = await Promise.all(paths.map(readModelConfig));
   const members: LanguageModel[] = [];
   try {
-    for (const [k, path] of paths.entries()) {
+    for (const [i, path] of own.entries()) {
       const model = await loadModel(path, { head: 'reward' });
       members.push(model);
-      const expected = file.members[k]?.sha256;
+      const expected = file.members[from + i]?.sha256;
       if (expected && model.digest !== expected)
         throw new DomainError('failed_precondition', `${path}: the weights are not those that ensemble.json names`);
       if (model.config.vocabularySize < tokenizer.vocabularySize)
@@ -51,7 +76,20 @@ export async function loadEnsemble(folder: string): Promise<RewardEnsemble> {
     members.forEach(disposeModel);
     throw error;
   }
-  return describeEnsemble(file, members, tokenizer);
+  const maxTokens = Math.min(...configs.map(({ maxPositions }) => maxPositions));
+  return { ...describeEnsemble(file, members, tokenizer), members, configs, maxTokens };
+}
+
+/**
+ * What is to be known before an ensemble is loaded.
+ *
+ * @returns K, and the numbers that the parameters of its largest member hold
+ * @throws as {@link loadEnsemble}, as far as files other than weights and tokenizers are at fault
+ */
+export async function ensembleSize(folder: string): Promise<{ members: number; parameters: number }> {
+  const { paths } = await readFolder(folder);
+  const configs = await Promise.all(paths.map(readModelConfig));
+  return { members: paths.length, parameters: Math.max(...configs.map(parameterCount)) };
 }
 
 /** The tokenizer of such a folder alone, without any weights. @throws as {@link loadEnsemble} */
@@ -64,19 +102,18 @@ export function disposeEnsemble({ members }: RewardEnsemble): void {
   members.forEach(disposeModel);
 }
 
-function describeEnsemble(file: EnsembleFile, members: LanguageModel[], tokenizer: Tokenizer): RewardEnsemble {
-  const memberDigests = members.map(({ digest }) => digest ?? '');
+function describeEnsemble(file: EnsembleFile, loaded: LanguageModel[], tokenizer: Tokenizer) {
+  // A plain folder has no sha256 to be checked against; it is one member, and loaded.
+  const memberDigests = file.members.map(({ sha256 }) => sha256 || (loaded[0]?.digest ?? ''));
   const calibration = file.members.map(({ mean, scale }) => ({ mean, scale }));
   return {
     name: file.name,
     kind: file.kind,
-    members,
     tokenizer,
     calibration,
     seeds: file.members.map(({ seed }) => seed),
     memberDigests,
     digest: digestText(JSON.stringify([memberDigests, calibration, tokenizer.digest])),
-    maxTokens: Math.min(...members.map(({ config }) => config.maxPositions)),
   };
 }
 

@@ -43,8 +43,24 @@ export interface FitReport {
   calibrationLost: boolean;
 }
 
+/** A fit in one thread: several threads may open the same one and fit different members. */
+export interface EnsembleFit {
+  /**
+   * Makes `out` the folder of this fit, or finds that it is; one thread does so before any fits a member.
+   *
+   * @returns which of the K members are not there yet
+   * @throws DomainError already_exists, failed_precondition about `out`
+   */
+  begin(): Promise<number[]>;
+  /** Fits a member where it is not there yet, and scores the pairs with it. @throws DomainError diverged naming the member */
+  fitMember(k: number): Promise<MemberEvaluation>;
+  /** Writes `ensemble.json`. @param evaluations of all K members, in their order */
+  finish(evaluations: MemberEvaluation[]): Promise<FitReport>;
+  dispose(): void;
+}
+
 /**
- * Fits K reward models that differ in nothing but their seed, and publishes them as an ensemble folder.
+ * Fits K reward models that differ in nothing but their seed, one after the other, and publishes them as an ensemble folder.
  *
  * Each member appears whole or not at all; called again with the same options, a fit that was stopped goes on with the members
  * that are missing and ends with the same bytes, and one asked for more members adds them. `ensemble.json` comes last; its means and scales are over the texts of the pairs.
@@ -53,6 +69,25 @@ export interface FitReport {
  *   failed_precondition about `out`; diverged
  */
 export async function fitEnsemble(options: FitOptions): Promise<FitReport> {
+  const fit = await openFit(options);
+  try {
+    await fit.begin();
+    const evaluations: MemberEvaluation[] = [];
+    for (let k = 0; k < options.members; k += 1) evaluations.push(await fit.fitMember(k));
+    return await fit.finish(evaluations);
+  } finally {
+    fit.dispose();
+  }
+}
+
+/**
+ * Opens a fit of {@link fitEnsemble} for this thread: what members start from, and the pairs as token ids. Writes nothing.
+ *
+ * A member's bytes depend on its seed and not on who else is fitted where, so threads give those of one after the other.
+ *
+ * @throws DomainError invalid_argument listing what is wrong with the options, or where no pair can be used
+ */
+export async function openFit(options: FitOptions): Promise<EnsembleFit> {
   const training = resolveTraining(options);
   const start = await openStartingPoint(options);
   try {
@@ -63,27 +98,36 @@ export async function fitEnsemble(options: FitOptions): Promise<FitReport> {
       path: `member-${k}`,
       seed: 1000 * options.seed + k,
     }));
-    await openFitFolder(out, fitRecord(options, training, sourcesOf(start)));
-    const evaluations: MemberEvaluation[] = [];
-    for (const [k, place] of places.entries()) {
-      if (!existsSync(join(out, place.path)))
-        await fitMember(options, training, start, fitted.encoded, { k, ...place });
-      evaluations.push(await evaluateMember(out, place, fitted.encoded, held.encoded));
-    }
-    const members = evaluations.map(({ entry }) => entry);
-    const before = existsSync(join(out, 'ensemble.json')) ? (await readEnsembleFile(out)).members : [];
-    // One that is whole already may have been calibrated since.
-    const grown = before.length < members.length;
-    if (grown) await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members, created });
-    const calibrationLost = grown && !isDeepStrictEqual(before, members.slice(0, before.length));
-    const skipped = { pairs: fitted.skipped, evalPairs: held.skipped };
-    return { ...fitReport(evaluations, evalPairs, skipped), calibrationLost };
-  } finally {
+    const isThere = ({ path }: { path: string }) => existsSync(join(out, path));
+    return {
+      async begin() {
+        await openFitFolder(out, fitRecord(options, training, sourcesOf(start)));
+        return places.flatMap((place, k) => (isThere(place) ? [] : [k]));
+      },
+      async fitMember(k) {
+        const place = places[k]!;
+        if (!isThere(place)) await publishMember(options, training, start, fitted.encoded, { k, ...place });
+        return evaluateMember(out, place, fitted.encoded, held.encoded);
+      },
+      async finish(evaluations) {
+        const members = evaluations.map(({ entry }) => entry);
+        const before = existsSync(join(out, 'ensemble.json')) ? (await readEnsembleFile(out)).members : [];
+        // One that is whole already may have been calibrated since.
+        const grown = before.length < members.length;
+        if (grown) await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members, created });
+        const calibrationLost = grown && !isDeepStrictEqual(before, members.slice(0, before.length));
+        const skipped = { pairs: fitted.skipped, evalPairs: held.skipped };
+        return { ...fitReport(evaluations, evalPairs, skipped), calibrationLost };
+      },
+      dispose: () => start.dispose(),
+    };
+  } catch (error) {
     start.dispose();
+    throw error;
   }
 }
 
-async function fitMember(
+async function publishMember(
   { out, members, onProgress }: FitOptions,
   training: MemberTraining,
   start: StartingPoint,
@@ -119,8 +163,12 @@ function encodable({ tokenizer, maxTokens }: StartingPoint, pairs: PreferencePai
 }
 
 function sourcesOf({ tokenizer, baseDigest }: StartingPoint): Record<string, unknown> {
-  const { name, kernelBuild } = currentBackend();
-  return { backend: name, kernelBuild, tokenizer: tokenizer.digest, base: baseDigest };
+  const { name, kernelBuild, version, device, isGpu, threads } = currentBackend();
+  // The kernels on wasm are ours. Elsewhere releases and devices round differently, and TensorFlow divides a sum over a
+  // whole tensor among its threads.
+  const native = name === 'tensorflow' || name === 'webgpu' ? { version, device } : {};
+  const divided = name === 'tensorflow' && !isGpu ? { threads } : {};
+  return { backend: name, kernelBuild, ...native, ...divided, tokenizer: tokenizer.digest, base: baseDigest };
 }
 
 function fitReport(

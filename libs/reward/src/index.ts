@@ -1,9 +1,17 @@
 export { calibrateEnsemble } from './calibrate';
 export { disagreement, type Disagreement, type TextDisagreement } from './disagreement';
 export { encodeSequence } from './encode-pairs';
-export { disposeEnsemble, loadEnsemble, loadEnsembleTokenizer, type RewardEnsemble } from './ensemble';
+export {
+  disposeEnsemble,
+  ensembleSize,
+  loadEnsemble,
+  loadEnsembleTokenizer,
+  type MemberRange,
+  type RewardEnsemble,
+} from './ensemble';
 export { ensembleStatistics, type Calibration, type EnsembleStatistics } from './ensemble-statistics';
-export { fitEnsemble, type FitReport, type MemberReport } from './fit-ensemble';
+export { fitEnsemble, openFit, type EnsembleFit, type FitReport, type MemberReport } from './fit-ensemble';
+export { type MemberEvaluation } from './evaluate-member';
 export { type FitOptions, type FitProgress } from './fit-settings';
 export { fitScoreNormaliser, normaliseScores, type NormalisedScores, type ScoreNormaliser } from './score-normaliser';
 export { scoreSequences } from './score-sequences';

@@ -11,7 +11,7 @@ import { lengthBuckets } from './length-buckets';
  *
  * @param sequences [N] prompt and response together, 1..maxTokens ids each
  * @param options.tokenBudget padded tokens of one forward pass, default 8192: bounds memory
- * @returns [N][K] in the order of `sequences`; neither centred nor scaled, and not checked for being finite
+ * @returns [N][K], K the members that are loaded, in the order of `sequences`; neither centred nor scaled, and not checked for being finite
  * @throws DomainError invalid_argument naming the sequence that is empty, too long, or holds an unknown token
  */
 export async function scoreSequences(
@@ -29,13 +29,16 @@ export async function scoreSequences(
   const lengths = sequences.map(({ length }) => length);
   for (const bucket of lengthBuckets(lengths, tokenBudget)) {
     const batch = packSequences(bucket.map((i) => sequences[i] as Int32Array));
-    for (const [k, member] of members.entries()) {
-      const scored = tf.tidy(() => rewardScores(member, batch));
-      const values = await scored.data();
-      scored.dispose();
-      bucket.forEach((sequence, row) => {
-        (scores[sequence] as Float32Array)[k] = values[row] as number;
-      });
+    // All are asked before the first answer is waited for, so that a GPU goes from one to the next.
+    const asked = tf.tidy(() => members.map((member) => tf.tidy(() => rewardScores(member, batch))));
+    try {
+      const answers = await Promise.all(asked.map((scored) => scored.data()));
+      for (const [k, values] of answers.entries())
+        bucket.forEach((sequence, row) => {
+          (scores[sequence] as Float32Array)[k] = values[row] as number;
+        });
+    } finally {
+      tf.dispose(asked);
     }
   }
   return scores;

@@ -1,10 +1,16 @@
-import { disposeEnsemble, loadEnsemble, scoreSequences, type Calibration, type RewardEnsemble } from '@surefoot/reward';
+import {
+  loadEnsemble,
+  scoreSequences,
+  type Calibration,
+  type MemberRange,
+  type RewardEnsemble,
+} from '@surefoot/reward';
 import { DomainError } from '@surefoot/errors';
 import { exposeToParent, transferring } from '@surefoot/service';
-import { openBackend, type BackendName } from '@surefoot/tensor';
+import { openBackend, type Backend, type BackendName, type BackendOptions } from '@surefoot/tensor';
 
-/** What the thread says about what it has loaded. */
-export interface LoadedModel {
+/** The whole ensemble, as every thread with a share of it describes it. */
+export interface EnsembleIdentity {
   name: string;
   digest: string;
   kind: string;
@@ -13,15 +19,22 @@ export interface LoadedModel {
   tokenizerDigest: string;
   vocabularySize: number;
   maxTokens: number;
-  /** What computes and why, for the log. */
-  backend: { name: string; kernelBuild: string; reason: string };
+}
+
+/** What is loaded, and on what it computes. */
+export interface LoadedModel extends EnsembleIdentity {
+  backend: Backend;
+  /** Threads that share the members. */
+  computeThreads: number;
 }
 
 /** The functions of this thread. */
 export type ComputeProcedures = {
-  /** Opens the backend, loads the model folder and warms it with a full batch. */
-  load(input: { folder: string; backend: BackendName; tokenBudget: number }): Promise<LoadedModel>;
-  /** @param input.ids sequences one after the other @param input.lengths [N] @returns [N * K] raw scores */
+  /** Opens this thread's backend. */
+  open(input: { name: BackendName; options: BackendOptions }): Promise<Backend>;
+  /** Loads its members of a model folder and warms them with a full batch. */
+  load(input: { folder: string; range: MemberRange; tokenBudget: number }): Promise<EnsembleIdentity>;
+  /** @param input.ids sequences one after the other @param input.lengths [N] @returns [N * members] raw scores */
   score(input: { ids: Int32Array; lengths: Int32Array }): Promise<Float32Array>;
 };
 
@@ -31,19 +44,17 @@ let budget = 0;
 const warmTokens = 64;
 
 const procedures: ComputeProcedures = {
-  async load({ folder, backend, tokenBudget }) {
-    const opened = await openBackend(backend);
-    if (ensemble) disposeEnsemble(ensemble);
-    ensemble = await loadEnsemble(folder);
+  open: ({ name, options }) => openBackend(name, options),
+  async load({ folder, range, tokenBudget }) {
+    ensemble = await loadEnsemble(folder, { range });
     budget = tokenBudget;
     await warm(ensemble);
-    const { name, digest, kind, members, calibration, seeds, memberDigests, tokenizer, maxTokens } = ensemble;
+    const { name, digest, kind, configs, calibration, seeds, memberDigests, tokenizer, maxTokens } = ensemble;
     return {
       ...{ name, digest, kind, maxTokens },
       members: calibration.map(({ mean, scale }, k) => ({ mean, scale, seed: seeds[k]!, digest: memberDigests[k]! })),
       tokenizerDigest: tokenizer.digest,
-      vocabularySize: Math.min(...members.map(({ config }) => config.vocabularySize)),
-      backend: { name: opened.name, kernelBuild: opened.kernelBuild, reason: opened.reason },
+      vocabularySize: Math.min(...configs.map(({ vocabularySize }) => vocabularySize)),
     };
   },
   async score({ ids, lengths }) {

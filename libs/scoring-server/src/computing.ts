@@ -1,22 +1,85 @@
-import { createComputeWorker, workerFile } from '@surefoot/service';
-import type { BackendName } from '@surefoot/tensor';
+import { DomainError } from '@surefoot/errors';
+import { ensembleSize, type MemberRange } from '@surefoot/reward';
+import { createComputeWorker, workerFile, type ComputeWorker } from '@surefoot/service';
+import type { Backend, BackendName } from '@surefoot/tensor';
 import type { ComputeProcedures, LoadedModel } from './compute-thread';
 
-/** The models, in a thread of their own, so that health checks are answered while they compute. */
+/** The models, in threads of their own, so that health checks are answered while they compute. */
 export interface Computing {
-  load(input: { folder: string; backend: BackendName; tokenBudget: number }): Promise<LoadedModel>;
+  /** Loads an ensemble folder, once. @throws DomainError naming the members where one of several threads cannot load its own */
+  load(input: LoadInput): Promise<LoadedModel>;
   /** Raw scores [N][K] of token sequences. */
   score(sequences: Int32Array[]): Promise<Float32Array[]>;
+  /** Resolves when one of the threads has broken down. */
   failed: Promise<Error>;
   close(): Promise<void>;
 }
 
+/** What is to be loaded, and where. */
+export interface LoadInput {
+  folder: string;
+  backend: BackendName;
+  /** Processor threads: on wasm so many threads share the members. */
+  threads: number;
+  requireGpu: boolean;
+  tokenBudget: number;
+  /** Told what computes before anything is loaded. */
+  onOpened?: (backend: Backend) => void;
+}
+
+/** A compute thread and the members that it has. */
+interface Share {
+  worker: ComputeWorker<ComputeProcedures>;
+  range: MemberRange;
+}
+
+/**
+ * Prepares to load an ensemble.
+ *
+ * On wasm, which computes on one processor a heap, its members are shared by as many threads as there are processors for
+ * them; every batch goes to all, and a member's scores are the same bits in whichever it is. Other backends divide each
+ * operation among threads of their own and have all members in one.
+ */
 export function startComputing(): Computing {
-  const worker = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'compute-thread'));
+  let shares: Share[] = [];
+  const workers: Share['worker'][] = [];
+  let isClosed = false;
+  let report: (error: Error) => void = () => undefined;
+  const failed = new Promise<Error>((resolve) => (report = resolve));
+
+  function startThread(): Share['worker'] {
+    if (isClosed) throw new DomainError('unavailable', 'stopped while the model was being loaded');
+    const worker = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'compute-thread'));
+    void worker.failed.then(report);
+    workers.push(worker);
+    return worker;
+  }
+
   return {
-    load: (input) => worker.call('load', input),
-    score: async (sequences) => {
-      // One block each way: moved, not copied.
+    async load({ folder, backend, threads, requireGpu, tokenBudget, onOpened }) {
+      const { members, parameters } = await ensembleSize(folder);
+      const first = startThread();
+      const opened = await first.call('open', { name: backend, options: { threads, parameters, requireGpu } });
+      onOpened?.(opened);
+      const ranges = memberRanges(members, computeThreads(opened, threads));
+      shares = ranges.map((range, i) => ({ range, worker: i === 0 ? first : startThread() }));
+      const loaded = await Promise.all(
+        shares.map(async ({ worker, range }) => {
+          try {
+            // All of them the backend and build of the first: `auto` is decided once.
+            const { name, kernelBuild } = opened;
+            if (worker !== first) await worker.call('open', { name, options: { kernelBuild } });
+            return await worker.call('load', { folder, range, tokenBudget });
+          } catch (error) {
+            throw shares.length === 1 ? error : atMembers(range, members, error);
+          }
+        }),
+      );
+      if (loaded.some(({ digest }) => digest !== loaded[0]!.digest))
+        throw new DomainError('failed_precondition', `${folder} was changed while it was being loaded`);
+      return { ...loaded[0]!, backend: opened, computeThreads: shares.length };
+    },
+    async score(sequences) {
       const lengths = Int32Array.from(sequences, ({ length }) => length);
       const ids = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
       let start = 0;
@@ -24,11 +87,46 @@ export function startComputing(): Computing {
         ids.set(sequence, start);
         start += sequence.length;
       }
-      const flat = await worker.call('score', { ids, lengths }, [ids.buffer, lengths.buffer]);
-      const members = flat.length / sequences.length;
-      return sequences.map((_, i) => flat.subarray(i * members, (i + 1) * members));
+      const parts = await Promise.all(shares.map(({ worker }) => worker.call('score', { ids, lengths })));
+      return putTogether(
+        parts,
+        shares.map(({ range }) => range),
+      );
     },
-    failed: worker.failed,
-    close: () => worker.close(),
+    failed,
+    async close() {
+      isClosed = true;
+      await Promise.all(workers.map((worker) => worker.close()));
+    },
   };
+}
+
+/** How many threads share `members` members: more than one only where a thread computes on one processor. */
+function computeThreads({ name }: Backend, threads: number): number {
+  return name === 'wasm' || name === 'cpu' ? threads : 1;
+}
+
+/** Shares of K members, in order and as equal as can be, none empty. */
+export function memberRanges(members: number, threads: number): MemberRange[] {
+  const count = Math.min(members, threads);
+  const start = (i: number) => Math.floor((i * members) / count);
+  return Array.from({ length: count }, (_, i) => ({ from: start(i), to: start(i + 1) }));
+}
+
+/** Rows [N][K] of the scores [N * members] that each share has given. */
+function putTogether(parts: Float32Array[], ranges: MemberRange[]): Float32Array[] {
+  const members = ranges.at(-1)!.to;
+  const count = parts[0]!.length / ranges[0]!.to;
+  const rows = Array.from({ length: count }, () => new Float32Array(members));
+  parts.forEach((part, i) => {
+    const { from, to } = ranges[i]!;
+    rows.forEach((row, n) => row.set(part.subarray(n * (to - from), (n + 1) * (to - from)), from));
+  });
+  return rows;
+}
+
+function atMembers({ from, to }: MemberRange, members: number, error: unknown): unknown {
+  if (!(error instanceof DomainError)) return error;
+  const which = to - from === 1 ? `member ${from}` : `members ${from} to ${to - 1}`;
+  return new DomainError(error.kind, `${which} of ${members}: ${error.message}`, { cause: error });
 }

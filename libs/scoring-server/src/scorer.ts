@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { status as Status } from '@grpc/grpc-js';
 import { DomainError } from '@surefoot/errors';
 import { toStatus, type Logger } from '@surefoot/service';
@@ -102,8 +103,18 @@ export class Scorer {
   }
 
   private async load(expectedMembers: number | undefined): Promise<void> {
-    const { SUREFOOT_MODEL: folder, SUREFOOT_BACKEND: backend, SUREFOOT_TOKEN_BUDGET: tokenBudget } = this.config;
-    const loading = this.computing.load({ folder, backend, tokenBudget });
+    const { SUREFOOT_MODEL: folder } = this.config;
+    const loading = this.computing.load({
+      folder,
+      backend: this.config.SUREFOOT_BACKEND,
+      threads: this.config.SUREFOOT_THREADS ?? availableParallelism(),
+      requireGpu: this.config.SUREFOOT_REQUIRE_GPU,
+      tokenBudget: this.config.SUREFOOT_TOKEN_BUDGET,
+      onOpened: (backend) => {
+        const level = backend.kernelBuild === 'plain' ? 'warn' : 'info'; // plain operations are many times slower
+        this.logger[level]({ backend }, 'backend opened');
+      },
+    });
     const [loaded] = await Promise.all([loading, this.tokenizing.load(folder)]);
     const members = loaded.members.length;
     if (expectedMembers !== undefined && members !== expectedMembers)
@@ -111,8 +122,8 @@ export class Scorer {
     const { name, digest, maxTokens } = loaded;
     const model = { name, version: digest.slice(0, 12), digest };
     this.description = { ...loaded, model, limits: scorerLimits(maxTokens) };
-    const level = loaded.backend.kernelBuild === 'plain' ? 'warn' : 'info'; // plain operations are many times slower
-    this.logger[level]({ model, members, backend: loaded.backend, maxTokens }, 'model loaded');
+    const { backend, computeThreads } = loaded;
+    this.logger.info({ model, members, maxTokens, backend, computeThreads }, 'model loaded');
   }
 
   private refuse(error: unknown, settle: (outcome: Outcome) => void): void {
