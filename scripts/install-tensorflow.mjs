@@ -48,7 +48,9 @@ await main(async () => {
     process.stdout.write(usage);
     return 0;
   }
-  if (!existsSync(join(root, 'node_modules/tsx'))) ensure({ build: false });
+  // To look and to remove, these two are enough; before a build all packages are checked.
+  if (['tsx', '@tensorflow/tfjs-node-gpu'].some((name) => !existsSync(join(root, 'node_modules', name))))
+    ensure({ build: false });
   const tensor = await tensorSources();
   const folder = tensor.tensorflowFolder();
   if (removes) {
