@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensure, main, root } from './ensure.mjs';
 import { buildAddons, nodeApi } from './install-tensorflow/build-addons.mjs';
+import { linkCudaLibraries } from './install-tensorflow/cuda-links.mjs';
 import { downloadInto, sha256Of } from './install-tensorflow/download.mjs';
 import { bytesOf, copyInto, existingTensorflow } from './install-tensorflow/existing.mjs';
 import { beginBeside, checkPlace, putInPlace, remove, uninstall } from './install-tensorflow/folder.mjs';
@@ -153,6 +154,7 @@ async function build(beside, { kind, version, wheels, existing }, { compiler, li
   const { files, ...source } = existing
     ? { files: await copyInto(beside, existing, libraries), folder: existing.folder }
     : await downloadInto(beside, wheels);
+  linkCudaLibraries(beside, files);
   const headers = join(existing ? existing.folder : join(beside, 'tensorflow'), 'include');
   await buildAddons(root, { compiler: compiler(), folder: beside, headers, names: { binding, settings } });
   if (!existing) rmSync(join(beside, 'tensorflow/include'), { recursive: true });
