@@ -50,7 +50,7 @@ export const testBackends: TestBackend[] = [
   testBackend('cpu', 'plain'),
   ...(['plain', 'simd', 'relaxed-simd'] as const).map((build) => testBackend('wasm', build)),
   ...(hasTensorflow() ? [testBackend('tensorflow', 'tuned')] : []),
-  ...(inspectWebgpu().problem === undefined ? [testBackend('webgpu', 'plain')] : []),
+  ...(inspectWebgpu().problem === undefined ? [testBackend('webgpu', 'tuned')] : []),
 ];
 
 /** The builds that a test of a whole loop runs on: one for each backend, and without the slow reference. */

@@ -7,7 +7,9 @@ import type { OpenedDevice } from './dawn';
  * The WebGPU backend of TensorFlow.js with errors that show.
  *
  * WebGPU reports a failed allocation or a lost device later, and computes with zeros until somebody asks. So whatever was
- * reported stops the next read, and a tensor over the device's limit is refused before it is allocated.
+ * reported stops the next read, and a tensor over the device's limit is refused before it is allocated. Buffers that were kept
+ * for tensors of the same size are freed where they are more than the ones in use: shapes differ from batch to batch, and
+ * TensorFlow.js would keep them for ever.
  */
 export class CheckedBackend extends WebGPUBackend {
   private failure: DomainError | undefined;
@@ -25,9 +27,12 @@ export class CheckedBackend extends WebGPUBackend {
     void device.lost.then(({ reason, message }) => {
       if (reason !== 'destroyed') this.failure ??= new DomainError('unavailable', `WebGPU lost the device: ${message}`);
     });
-    const acquire = this.bufferManager.acquireBuffer.bind(this.bufferManager);
-    this.bufferManager.acquireBuffer = (size, ...how) => {
+    const pool = this.bufferManager as unknown as Pool;
+    const acquire = pool.acquireBuffer.bind(pool);
+    pool.acquireBuffer = (size, ...how) => {
       if (size > largestTensor) throw tooLarge(size, largestTensor);
+      const kept = pool.numBytesAllocated - pool.numBytesUsed;
+      if (kept > Math.max(keptBytes, pool.numBytesUsed)) freeKept(pool);
       return acquire(size, ...how);
     };
   }
@@ -42,11 +47,42 @@ export class CheckedBackend extends WebGPUBackend {
     }
   }
 
+  override readSync(dataId: object): tf.backend_util.BackendValues {
+    const { values } = this.tensorMap.get(dataId);
+    if (!values) throw new Error('backend webgpu reads asynchronously only: await tensor.data()');
+    return values;
+  }
+
   override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
-    const values = await super.read(dataId);
+    const values = await super.read(dataId).catch((error) => {
+      throw this.failure ?? error;
+    });
     if (this.failure) throw this.failure;
     return values;
   }
+}
+
+/** The backend's buffers, of which its typings show a part. */
+interface Pool {
+  acquireBuffer(size: number, usage: number, mappedAtCreation?: boolean, reuse?: boolean): GPUBuffer;
+  /** By size and use. */
+  freeBuffers: Map<string, GPUBuffer[]>;
+  numFreeBuffers: number;
+  numBytesUsed: number;
+  numBytesAllocated: number;
+}
+
+/** Bytes of unused buffers that are always kept. */
+const keptBytes = 2 ** 28;
+
+/** No command that waits uses them: the backend hands buffers back after it has submitted what does. */
+function freeKept(pool: Pool): void {
+  for (const buffers of pool.freeBuffers.values())
+    for (const buffer of buffers.splice(0)) {
+      pool.numBytesAllocated -= buffer.size;
+      pool.numFreeBuffers -= 1;
+      buffer.destroy();
+    }
 }
 
 function tensorLimit({ maxBufferSize, maxStorageBufferBindingSize }: GPUSupportedLimits): number {

@@ -5,6 +5,7 @@ import type { BackendOptions, Opened } from '../opened';
 import { plainKernels } from '../plain-kernels';
 import { graphicsCard } from '../tensorflow/graphics-card';
 import { openDevice, type OpenedDevice } from './dawn';
+import { webgpuKernels } from './webgpu-kernels';
 
 /** The release of TensorFlow.js' backend whose internals are used here. */
 const testedVersion = '4.22.0';
@@ -16,7 +17,7 @@ let opened: Promise<OpenedDevice> | undefined;
  *
  * @throws DomainError failed_precondition if there is no adapter here
  */
-export async function openWebgpu({ kernelBuild = 'plain' }: BackendOptions): Promise<Opened> {
+export async function openWebgpu({ kernelBuild = 'tuned' }: BackendOptions): Promise<Opened> {
   if (kernelBuild !== 'tuned' && kernelBuild !== 'plain')
     throw new DomainError('failed_precondition', `backend webgpu has no ${kernelBuild} kernels: use tuned or plain`);
   opened ??= openDevice();
@@ -35,7 +36,7 @@ export async function openWebgpu({ kernelBuild = 'plain' }: BackendOptions): Pro
       ...{ version, device: name, isGpu: isHardware, threads: 1, memoryBytes: memoryBytes(device) },
       reason: `${kernelBuild} kernels on ${name}${speed}`,
     },
-    kernels: plainKernels,
+    kernels: kernelBuild === 'tuned' ? webgpuKernels : plainKernels,
   };
 }
 
