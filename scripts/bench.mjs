@@ -55,7 +55,7 @@ await main(async () => {
   return 0;
 });
 
-/** Our figures of a group; with PyTorch ours are taken half before and half after its own. */
+/** Our figures of a group; with PyTorch once before and once after its own, about as long as it takes for each of its figures. */
 async function measure({ measurements, torch: jobs }, { backends, torch, isQuick }) {
   const forMs = isQuick ? 600 : 3000;
   const isPaired = torch && jobs.length > 0;
@@ -65,7 +65,7 @@ async function measure({ measurements, torch: jobs }, { backends, torch, isQuick
   for (const measurement of measurements) {
     say(`${measurement.task} ${measurement.size}, ${measurement.shape}`);
     const entries = await prepare(measurement, backends);
-    await takeTurns(entries, isPaired ? forMs / 2 : forMs);
+    await takeTurns(entries, forMs);
     if (isPaired) open.push(entries);
     else figures.push(...(await finish(entries)));
   }
@@ -75,7 +75,7 @@ async function measure({ measurements, torch: jobs }, { backends, torch, isQuick
     lines.push(...(await torch.lines(job)));
   }
   for (const entries of open) {
-    await takeTurns(entries, forMs / 2);
+    await takeTurns(entries, forMs);
     figures.push(...(await finish(entries)));
   }
   return figures.map((figure) => withRatios(figure, lines));
