@@ -1,11 +1,25 @@
 import { composeKernels } from '../composed-kernels';
 import type { Kernels } from '../kernels';
-import { plainKernels } from '../plain-kernels';
+import * as tf from '@tensorflow/tfjs';
 import { tensorflowPrimitives } from './primitives';
+import { intAttribute, run } from './raw-ops';
+import { resourceMoments } from './resource-moments';
 
 /** The operations as native TensorFlow computes them fastest, with gradients of our own. */
 export const tensorflowKernels: Kernels = {
   ...composeKernels(tensorflowPrimitives),
-  adamw: plainKernels.adamw,
-  sumOfSquares: plainKernels.sumOfSquares,
+
+  async sumOfSquares(tensors) {
+    if (tensors.length === 0) return 0;
+    // float32 within a tensor, where TensorFlow adds pairs of parts; float64 over all of them.
+    const halves = tf.tidy(() => {
+      const parts = tensors.map((tensor) => run<tf.Scalar>('L2Loss', [tensor]));
+      return run<tf.Tensor1D>('Pack', parts, intAttribute('N', parts.length));
+    });
+    const values = (await halves.data()) as Float32Array;
+    halves.dispose();
+    return 2 * Array.from(values).reduce((sum, half) => sum + half, 0);
+  },
+
+  adamw: resourceMoments,
 };
