@@ -113,13 +113,22 @@ const passBytes = { training: trainingBytes, scoring: scoringBytes };
 
 /** Bytes for the activations of one pass. */
 function roomFor(config: ModelConfig, purpose: Purpose): number {
-  return freeBytes() - (purpose === 'training' ? gradientBytes(config) : 0);
+  return freeBytes() - Object.values(besideActivations(config, purpose)).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** What a pass needs beside its activations and what `tf.memory()` counts already. */
+function besideActivations(config: ModelConfig, purpose: Purpose): Record<string, number> {
+  if (purpose === 'scoring') return {};
+  const { name, kernelBuild } = currentBackend();
+  // TensorFlow keeps the moments in variables of its own.
+  const areCounted = name !== 'tensorflow' || kernelBuild !== 'tuned';
+  return { gradients: gradientBytes(config), ...(!areCounted && { "the optimizer's moments": momentBytes(config) }) };
 }
 
 function assertPassFits(config: ModelConfig, shape: BatchShape, purpose: Purpose): void {
   const needs = {
     [`the activations of ${describe(shape)}`]: passBytes[purpose](config, shape),
-    ...(purpose === 'training' && { gradients: gradientBytes(config) }),
+    ...besideActivations(config, purpose),
   };
   assertRoom(`${purpose} with a model of ${parametersOf(config)}`, needs, 'use shorter sequences or a smaller model');
 }

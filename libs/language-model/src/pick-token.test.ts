@@ -32,6 +32,32 @@ describe('pickToken', () => {
     expect(pickToken(logits, { topP: 0.71 }, at(0.99))).toBe(3);
   });
 
+  test.each([
+    { topK: 1 },
+    { topK: 50 },
+    { topK: 999 },
+    { topP: 0.3 },
+    { topP: 0.97 },
+    { topP: 0.9999 },
+    { topK: 100, topP: 0.8 },
+  ])('of a thousand tokens, many alike, %j keeps what sorting all of them keeps', ({ topK = 1000, topP = 1 }) => {
+    const random = randomStream(4);
+    const scores = Float32Array.from({ length: 1000 }, () => Math.round(8 * random.normal()) / 4);
+    const weights = [...scores].map((score) => Math.exp(score - Math.max(...scores)));
+    const sorted = [...weights.keys()].sort((a, b) => weights[b]! - weights[a]! || a - b).slice(0, topK);
+    const total = sorted.reduce((sum, id) => sum + weights[id]!, 0);
+    let sum = 0;
+    const kept = sorted.slice(0, 1 + sorted.findIndex((id) => (sum += weights[id]!) >= topP * total - 1e-12));
+    const share = kept.reduce((all, id) => all + weights[id]!, 0);
+    let before = 0;
+    for (const id of kept) {
+      // In the middle of each token's share of the draws.
+      expect(pickToken(scores, { topK, topP }, at((before + weights[id]! / 2) / share))).toBe(id);
+      before += weights[id]!;
+    }
+    expect(pickToken(scores, { topK, topP }, at(1 - 1e-15))).toBe(kept.at(-1));
+  });
+
   test('temperature 1/2 squares the probabilities', () => {
     // Squares .01 .16 .09 .04, sum .3: token 0 takes 1/30, token 1 up to 17/30.
     expect(pickToken(logits, { temperature: 0.5 }, at(0.033))).toBe(0);

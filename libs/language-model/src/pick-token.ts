@@ -58,10 +58,59 @@ function invert(weights: Float64Array, kept: Uint32Array | undefined, draw: numb
 
 /** Ids of the most likely tokens, from the likeliest down; of equals the smaller id first. */
 function likeliest(weights: Float64Array, topK: number, topP: number): Uint32Array {
-  const order = Uint32Array.from(weights.keys()).sort((a, b) => weights[b]! - weights[a]! || a - b);
-  const first = order.subarray(0, topK);
-  const total = first.reduce((sum, id) => sum + weights[id]!, 0);
+  if (topK >= weights.length) return nucleus(weights, topP, sumOf(weights));
+  const first = likeliestOf(weights, topK);
+  return reaching(weights, first, topP * sumAt(weights, first)) ?? first;
+}
+
+/** The fewest of the likeliest tokens that make up top-p of all. A vocabulary is long: only as many are sorted as are needed. */
+function nucleus(weights: Float64Array, topP: number, total: number): Uint32Array {
+  for (let count = 64; count < weights.length; count *= 8) {
+    const enough = reaching(weights, likeliestOf(weights, count), topP * total);
+    if (enough) return enough;
+  }
+  const all = likeliestOf(weights, weights.length);
+  return reaching(weights, all, topP * total) ?? all;
+}
+
+/** The first of these tokens whose weights sum to at least so much; undefined where all together do not. */
+function reaching(weights: Float64Array, ids: Uint32Array, least: number): Uint32Array | undefined {
   let sum = 0;
-  const enough = first.findIndex((id) => (sum += weights[id]!) >= topP * total);
-  return enough < 0 ? first : first.subarray(0, enough + 1);
+  const last = ids.findIndex((id) => (sum += weights[id]!) >= least);
+  return last < 0 ? undefined : ids.subarray(0, last + 1);
+}
+
+/** Ids of the `count` largest weights, from the largest down; of equals the smaller id first. */
+function likeliestOf(weights: Float64Array, count: number): Uint32Array {
+  const least = count < weights.length ? largest(weights, count) : 0;
+  const candidates = new Uint32Array(weights.length);
+  let found = 0;
+  for (let id = 0; id < weights.length; id++) if (weights[id]! >= least) candidates[found++] = id;
+  const sorted = candidates.subarray(0, found).sort((a, b) => weights[b]! - weights[a]! || a - b);
+  return sorted.subarray(0, count);
+}
+
+/** The k-th largest of more than k weights. */
+function largest(weights: Float64Array, k: number): number {
+  const kept = new Float64Array(2 * k);
+  let count = 0;
+  let least = -1;
+  for (let id = 0; id < weights.length; id++) {
+    if (weights[id]! <= least) continue;
+    kept[count++] = weights[id]!;
+    if (count < kept.length) continue;
+    // Sorted upwards: the k largest so far move to the front, and no smaller one need be kept any more.
+    kept.sort().copyWithin(0, k);
+    count = k;
+    least = kept[0]!;
+  }
+  return kept.subarray(0, count).sort()[count - k]!;
+}
+
+function sumOf(weights: Float64Array): number {
+  return weights.reduce((sum, weight) => sum + weight, 0);
+}
+
+function sumAt(weights: Float64Array, ids: Uint32Array): number {
+  return ids.reduce((sum, id) => sum + weights[id]!, 0);
 }

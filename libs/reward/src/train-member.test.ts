@@ -12,6 +12,9 @@ import { fastTestBackends } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
 import { batchGradients, trainMember, type MemberTraining } from './train-member';
 
+// A GPU in software is slow.
+jest.setTimeout(180_000);
+
 const sizes = { vocabularySize: 40, hiddenSize: 16, layers: 2, heads: 2, maxPositions: 24 };
 const config = gpt2Config({ ...sizes, head: 'reward', eosTokenIds: [0] });
 const random = randomStream(3, 'pairs');
