@@ -10,18 +10,19 @@ import {
   layerNorm,
   linear,
   logProbability,
-  openBackend,
   valueAndGradients,
-  type KernelBuild,
 } from './index';
 import { randomFloats, randomIds } from './test-decoder';
-import './testing';
+import { testBackends, type TestBackend } from './testing';
+
+const reference = testBackends.find(({ title }) => title === 'cpu plain')!;
+const measured = testBackends.filter((backend) => backend !== reference);
 
 type Operation = (...inputs: tf.Tensor[]) => tf.Tensor;
 
 /** Value, and gradient of sum(value * weights) with fixed weights, of an operation on fixed inputs. */
-async function evaluate(build: KernelBuild | 'cpu', shapes: number[][], operation: Operation) {
-  await (build === 'cpu' ? openBackend('cpu') : openBackend('wasm', { kernelBuild: build }));
+async function evaluate(backend: TestBackend, shapes: number[][], operation: Operation) {
+  await backend.open();
   const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
   const inputs = shapes.map((shape, i) => tf.tidy(() => tf.variable(tf.tensor(randomFloats(size(shape), i), shape))));
   const output = tf.tidy(() => operation(...inputs));
@@ -43,6 +44,14 @@ async function evaluate(build: KernelBuild | 'cpu', shapes: number[][], operatio
     dispose: () => tf.dispose([...inputs, output, weights, value, ...gradients]),
   };
   return result;
+}
+
+/** The values of a tensor that `compute` makes, which is disposed. */
+async function read(compute: () => tf.Tensor): Promise<Float32Array> {
+  const tensor = tf.tidy(compute);
+  const values = (await tensor.data()) as Float32Array;
+  tensor.dispose();
+  return values;
 }
 
 const two = (shape: number[]) => shape as [number, number];
@@ -123,31 +132,43 @@ const cases: [string, number[][], Operation][] = [
 ];
 const name = (shapes: number[][]) => shapes.map((shape) => `[${shape}]`).join(' ');
 
-describe.each(['simd', 'relaxed-simd', 'plain'] as const)('%s kernels on wasm', (build) => {
+/** What the reference gives for a case, computed once. */
+const expectations = new Map<string, Promise<{ output: ArrayLike<number>; gradients: ArrayLike<number>[] }>>();
+
+function expectation(title: string, shapes: number[][], operation: Operation) {
+  if (!expectations.has(title))
+    expectations.set(
+      title,
+      evaluate(reference, shapes, operation).then(({ output, gradients, dispose }) => {
+        dispose();
+        return { output, gradients };
+      }),
+    );
+  return expectations.get(title)!;
+}
+
+describe.each(measured)('kernels of $title', (backend) => {
   test.each(cases.map(([title, shapes, run]) => [`${title} ${name(shapes)}`, shapes, run] as const))(
     '%s: value and gradients are those of the cpu backend',
-    async (_, shapes, run) => {
-      const expected = await evaluate('cpu', shapes, run);
-      const got = await evaluate(build, shapes, run);
+    async (title, shapes, run) => {
+      const expected = await expectation(title, shapes, run);
+      const got = await evaluate(backend, shapes, run);
       const depth = Math.max(...shapes.flat());
       const tolerance = { atol: 2e-6 * Math.max(8, depth), rtol: 2e-5 };
       expect(got.output).toBeAllclose(expected.output, tolerance);
-      got.gradients.forEach((gradient, i) =>
-        expect(gradient).toBeAllclose(expected.gradients[i] as Float32Array, tolerance),
-      );
+      got.gradients.forEach((gradient, i) => expect(gradient).toBeAllclose(expected.gradients[i]!, tolerance));
       got.dispose();
-      expected.dispose();
     },
   );
 });
 
-describe.each(['simd', 'relaxed-simd', 'plain'] as const)('%s kernels', (build) => {
+describe.each(measured)('kernels of $title', (backend) => {
   test.each(
     cases
       .filter(([, shapes]) => shapes.flat().every((size) => size <= 27))
       .map(([title, shapes, run]) => [`${title} ${name(shapes)}`, shapes, run] as const),
   )('%s: gradients are the slopes of the value', async (_, shapes, run) => {
-    const at = await evaluate(build, shapes, run);
+    const at = await evaluate(backend, shapes, run);
     const step = 1e-2;
     for (const [i, gradient] of at.gradients.entries()) {
       for (const element of [0, gradient.length >> 1, gradient.length - 1]) {
@@ -159,7 +180,7 @@ describe.each(['simd', 'relaxed-simd', 'plain'] as const)('%s kernels', (build) 
   });
 });
 
-describe.each(['cpu', 'plain', 'simd', 'relaxed-simd'] as const)('cached attention, %s', (build) => {
+describe.each(testBackends)('cached attention, $title', (backend) => {
   test.each([
     [1, 1],
     [2, 3],
@@ -170,80 +191,101 @@ describe.each(['cpu', 'plain', 'simd', 'relaxed-simd'] as const)('cached attenti
   ])(
     '%i wide, %i heads: prompts of different lengths, padded on the right, then a token at a time',
     async (width, heads) => {
-      await (build === 'cpu' ? openBackend('cpu') : openBackend('wasm', { kernelBuild: build }));
+      await backend.open();
       const packed = 3 * width * heads;
       const [total, padded] = [9, 5];
       const prompts = Int32Array.of(5, 2, 3);
       const rows = Array.from({ length: 3 }, (_, i) => randomFloats(total * packed, i));
-      const full = rows.map((row) => {
-        const y = tf.tidy(() => attention(tf.tensor2d(row, [total, packed]), { batch: 1, heads }));
-        const data = y.dataSync();
-        y.dispose();
-        return data;
-      });
-      const cache = createKeyValueCache(3, total, width * heads);
-      const feed = (pieces: Float32Array[], starts: Int32Array) =>
-        tf.tidy(() => {
-          const length = (pieces[0] as Float32Array).length / packed;
-          const qkv = tf.tensor2d(Float32Array.from(pieces.flatMap((piece) => [...piece])), two([3 * length, packed]));
-          return cachedAttention(qkv, cache, starts, { heads }).dataSync();
+      const full = await Promise.all(
+        rows.map((row) => read(() => attention(tf.tensor2d(row, [total, packed]), { batch: 1, heads }))),
+      );
+      const before = tf.memory().numTensors;
+      // More room than is used: a part of the cache is enough, then nearly all of it is in use.
+      for (const capacity of [total, 4 * total]) {
+        const cache = createKeyValueCache(3, capacity, width * heads);
+        const feed = (pieces: Float32Array[], starts: Int32Array) =>
+          read(() => {
+            const length = (pieces[0] as Float32Array).length / packed;
+            const qkv = tf.tensor2d(
+              Float32Array.from(pieces.flatMap((piece) => [...piece])),
+              two([3 * length, packed]),
+            );
+            return cachedAttention(qkv, cache, starts, { heads });
+          });
+        const out = width * heads;
+        const padding = randomFloats(padded * packed, 7);
+        const first = rows.map((row, i) => {
+          const piece = padding.slice();
+          piece.set(row.subarray(0, (prompts[i] as number) * packed));
+          return piece;
         });
-      const out = width * heads;
-      const padding = randomFloats(padded * packed, 7);
-      const first = rows.map((row, i) => {
-        const piece = padding.slice();
-        piece.set(row.subarray(0, (prompts[i] as number) * packed));
-        return piece;
-      });
-      const close = { atol: 2e-5, rtol: 2e-5 };
-      const prompt = feed(first, new Int32Array(3));
-      prompts.forEach((length, i) => {
-        const got = prompt.subarray(i * padded * out, (i * padded + length) * out);
-        expect(got).toBeAllclose((full[i] as Float32Array).subarray(0, length * out), close);
-      });
-      for (let step = 0; step < total - padded; step++) {
-        const starts = prompts.map((length) => length + step);
-        const next = rows.map((row, i) =>
-          row.subarray((starts[i] as number) * packed, ((starts[i] as number) + 1) * packed),
-        );
-        const got = feed(next, starts);
-        starts.forEach((start, i) =>
-          expect(got.subarray(i * out, (i + 1) * out)).toBeAllclose(
-            (full[i] as Float32Array).subarray(start * out, (start + 1) * out),
-            close,
-          ),
-        );
+        const close = { atol: 2e-5, rtol: 2e-5 };
+        const prompt = await feed(first, new Int32Array(3));
+        prompts.forEach((length, i) => {
+          const got = prompt.subarray(i * padded * out, (i * padded + length) * out);
+          expect(got).toBeAllclose((full[i] as Float32Array).subarray(0, length * out), close);
+        });
+        for (let step = 0; step < total - padded; step++) {
+          const starts = prompts.map((length) => length + step);
+          const next = rows.map((row, i) =>
+            row.subarray((starts[i] as number) * packed, ((starts[i] as number) + 1) * packed),
+          );
+          const got = await feed(next, starts);
+          starts.forEach((start, i) =>
+            expect(got.subarray(i * out, (i + 1) * out)).toBeAllclose(
+              (full[i] as Float32Array).subarray(start * out, (start + 1) * out),
+              close,
+            ),
+          );
+        }
+        cache.dispose();
       }
-      cache.dispose();
+      expect(tf.memory().numTensors).toBe(before);
     },
   );
 });
 
-test('logits far from 0 keep log-probability and entropy exact', async () => {
-  // softmax(1000, 1000, -1000) is (1/2, 1/2, 0): log 1/2 and entropy log 2.
-  for (const kernelBuild of ['plain', 'simd', 'relaxed-simd'] as const) {
-    await openBackend('wasm', { kernelBuild });
-    tf.tidy(() => {
-      const logits = tf.tensor2d([1000, 1000, -1000], [1, 3]);
-      expect(logProbability(logits, Int32Array.of(1))).toBeAllclose([-Math.LN2]);
-      expect(entropy(logits)).toBeAllclose([Math.LN2]);
-    });
-  }
-});
+describe.each(testBackends)('numbers out of the ordinary, $title', (backend) => {
+  test('logits far from 0 keep log-probability and entropy exact', async () => {
+    await backend.open();
+    // softmax(1000, 1000, -1000) is (1/2, 1/2, 0): log 1/2 and entropy log 2.
+    const logits = () => tf.tensor2d([1000, 1000, -1000], [1, 3]);
+    expect(await read(() => logProbability(logits(), Int32Array.of(1)))).toBeAllclose([-Math.LN2]);
+    expect(await read(() => entropy(logits()))).toBeAllclose([Math.LN2]);
+    const x = tf.tidy(() => tf.variable(logits()));
+    const chosen = valueAndGradients(() => tf.sum(logProbability(x as tf.Tensor2D, Int32Array.of(1))), [x]);
+    expect(await chosen.gradients[0]!.data()).toBeAllclose([-0.5, 0.5, 0]);
+    const spread = valueAndGradients(() => tf.sum(entropy(x as tf.Tensor2D)), [x]);
+    expect(await spread.gradients[0]!.data()).toBeAllclose([0, 0, 0]);
+    tf.dispose([x, chosen, spread] as unknown as tf.TensorContainer);
+  });
 
-test('NaN reaches the results', async () => {
-  for (const kernelBuild of ['simd', 'relaxed-simd'] as const) {
-    await openBackend('wasm', { kernelBuild });
-    tf.tidy(() => {
-      const x = tf.tensor2d([1, NaN, 2, 3, 4], [1, 5]);
-      const ones = tf.ones([5]) as tf.Tensor1D;
-      expect(gelu(x).dataSync()[1]).toBeNaN();
-      expect(layerNorm(x, ones, ones).dataSync()).toBeAllclose(new Float32Array(5).fill(NaN));
-      expect(logProbability(x, Int32Array.of(0)).dataSync()[0]).toBeNaN();
-      expect(entropy(x).dataSync()[0]).toBeNaN();
-      expect(linear(x, tf.ones([5, 1])).dataSync()[0]).toBeNaN();
-      const qkv = tf.tensor2d([NaN, 1, 1, 1, 1, 1], [1, 6]);
-      expect(attention(qkv, { batch: 1, heads: 1 }).dataSync()[0]).toBeNaN();
-    });
-  }
+  test('NaN reaches the results', async () => {
+    await backend.open();
+    const x = () => tf.tensor2d([1, NaN, 2, 3, 4], [1, 5]);
+    const ones = () => tf.ones([5]) as tf.Tensor1D;
+    expect((await read(() => gelu(x())))[1]).toBeNaN();
+    expect(await read(() => layerNorm(x(), ones(), ones()))).toBeAllclose(new Float32Array(5).fill(NaN));
+    expect((await read(() => logProbability(x(), Int32Array.of(0))))[0]).toBeNaN();
+    expect((await read(() => entropy(x())))[0]).toBeNaN();
+    expect((await read(() => linear(x(), tf.ones([5, 1]))))[0]).toBeNaN();
+    const qkv = () => tf.tensor2d([NaN, 1, 1, 1, 1, 1], [1, 6]);
+    expect((await read(() => attention(qkv(), { batch: 1, heads: 1 })))[0]).toBeNaN();
+  });
+
+  test('no operation leaves tensors behind, recorded or not', async () => {
+    await backend.open();
+    for (const [, shapes, run] of cases.filter(([, shapes]) => shapes.flat().every((size) => size <= 27)).slice(0, 24))
+      await expect(async () => (await evaluate(backend, shapes, run)).dispose()).toNotLeakTensors();
+  });
+
+  test('a row far from 0 keeps the digits of its layer norm', async () => {
+    await backend.open();
+    // 1000, 1002, 1004 have mean 1002 and variance 8/3.
+    const root = Math.sqrt(3 / 8);
+    const normed = await read(() =>
+      layerNorm(tf.tensor2d([1000, 1002, 1004], [1, 3]), tf.ones([3]), tf.zeros([3]), 1e-9),
+    );
+    expect(normed).toBeAllclose([-2 * root, 0, 2 * root], { atol: 1e-4 });
+  });
 });
