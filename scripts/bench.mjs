@@ -57,8 +57,8 @@ await main(async () => {
 
 /** Our figures of a group; with PyTorch once before and once after its own, about as long as it takes for each of its figures. */
 async function measure({ measurements, torch: jobs }, { backends, torch, isQuick }) {
-  const forMs = isQuick ? 600 : 3000;
   const isPaired = torch && jobs.length > 0;
+  const forMs = isQuick ? 600 : isPaired ? 3000 : 2000;
   const lines = [];
   const figures = [];
   const open = [];

@@ -1,15 +1,15 @@
 // One backend in a process of its own, as services have it; prepares work and does it when its turn comes. backends.mjs starts it.
 import { openBackend } from '@surefoot/tensor';
+import { twoComputeThreads } from './work/compute-threads.mjs';
 import { matmul } from './work/matmul.mjs';
 import { ppoIteration } from './work/ppo-iteration.mjs';
 import { samplingWithCache } from './work/sampling.mjs';
 import { oneScorer, tenHeads, tenScorers } from './work/scoring.mjs';
-import { twoWorkers } from './work/scoring-workers.mjs';
 import { stackedScorers } from './work/stacked-scorers.mjs';
 import { trainingStep } from './work/training-step.mjs';
 
 const work = {
-  ...{ matmul, trainingStep, oneScorer, tenScorers, stackedScorers, twoWorkers, tenHeads },
+  ...{ matmul, trainingStep, oneScorer, tenScorers, stackedScorers, twoComputeThreads, tenHeads },
   ...{ sampling: samplingWithCache, ppoIteration },
 };
 /** Milliseconds of warming up; a run that takes longer than `slowMs` is warm enough to count. */

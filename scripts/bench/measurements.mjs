@@ -66,7 +66,7 @@ function scorers(size) {
     { name: 'tenScorers', way: 'loop', on: everywhere },
     { name: 'stackedScorers', way: 'stacked', on: onTensorflow },
     // Asked for where overheads show; at 10M two threads are two times one.
-    ...(size === '10M' ? [] : [{ name: 'twoWorkers', way: 'two Workers', on: onWasm }]),
+    ...(size === '10M' ? [] : [{ name: 'twoComputeThreads', way: 'two Workers', on: onWasm }]),
   ];
   return [
     { ...batch, task: 'one scorer', ways: [{ name: 'oneScorer', on: onOneThread }] },
