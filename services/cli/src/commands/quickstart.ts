@@ -10,6 +10,7 @@ import type { BackendName } from '@surefoot/tensor';
 import type { z } from 'zod';
 import { defineCommand, type Context } from '../command';
 import { compute } from '../compute/compute';
+import { computeFit } from '../compute/fit';
 import type { ExperimentConfig } from '../experiment/config';
 import { writeReport } from '../experiment/report';
 import { runExperiment } from '../experiment/run-experiment';
@@ -170,7 +171,7 @@ async function fitModels(
         from.init === undefined ? undefined : parseInitialisation(await readJson(task(from.init)), task(from.init)),
       tokenizerFolder: task('base'),
     };
-    await compute('fit', { label: what, backend: name, options }, context);
+    await computeFit({ label: what, backend: name, options }, context);
   };
   // Both are waited for, so that no thread is left when one fails.
   const fits = await Promise.allSettled([

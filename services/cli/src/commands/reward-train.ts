@@ -6,7 +6,7 @@ import { readPairs, type InvalidRow } from '@surefoot/preference';
 import type { FitReport } from '@surefoot/reward';
 import { z } from 'zod';
 import { defineCommand, type Context } from '../command';
-import { compute } from '../compute/compute';
+import { computeFit } from '../compute/fit';
 import { UsageError } from '../failure';
 import { withClaim } from '../local/pid-file';
 import { backend, flag, integer, number, option, seed, text, texts } from '../option';
@@ -58,7 +58,7 @@ export const rewardTrain = defineCommand({
       initialisation: init === undefined ? undefined : parseInitialisation(await readJson(init), init),
     };
     const job = { label: `fit ${options.out}`, backend: name, options: fit };
-    const report = await withClaim(options.out, () => compute('fit', job, context));
+    const report = await withClaim(options.out, () => computeFit(job, context));
     noteSkipped(report, context);
     if (report.calibrationLost)
       context.terminal.note('members were added: what surefoot reward calibrate had set is gone, call it again');

@@ -1,8 +1,9 @@
 import { createComputeWorker, workerFile } from '@surefoot/service';
 import type { BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
-import { Interrupted } from '../failure';
 import type { Progress } from '../progress';
+import { interruptible } from './interruptible';
+import { machine } from './machine';
 import type { ComputeProcedures } from './thread';
 
 /** How far a computation has come. */
@@ -24,7 +25,7 @@ type JobResult<Name extends keyof ComputeProcedures> = Awaited<ReturnType<Comput
 export async function compute<Name extends keyof ComputeProcedures>(
   name: Name,
   job: { label: string; backend: BackendName; options: JobOptions<Name> },
-  { terminal, signal }: Context,
+  { terminal, signal, env }: Context,
 ): Promise<JobResult<Name>> {
   let progress: Progress | undefined;
   let before = 0;
@@ -34,17 +35,10 @@ export async function compute<Name extends keyof ComputeProcedures>(
     before = done;
   };
   const thread = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'thread'), { procedures: { report } });
-  let interrupt = () => {};
-  const interrupted = new Promise<never>((_, reject) => {
-    interrupt = () => reject(new Interrupted('interrupted: the same command goes on from what is finished'));
-    signal.addEventListener('abort', interrupt);
-    if (signal.aborted) interrupt();
-  });
   try {
-    const input = { backend: job.backend, options: job.options };
-    return (await Promise.race([thread.call(name, input as never), interrupted])) as JobResult<Name>;
+    const input = { backend: job.backend, machine: machine(env), options: job.options };
+    return (await interruptible(thread.call(name, input as never), signal)) as JobResult<Name>;
   } finally {
-    signal.removeEventListener('abort', interrupt);
     progress?.finish();
     await thread.close();
   }

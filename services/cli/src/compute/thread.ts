@@ -2,42 +2,35 @@ import { publishFolder } from '@surefoot/files';
 import {
   disposeModel,
   loadModel,
+  parameterCount,
+  readModelConfig,
   saveModel,
   trainNextToken,
   type TrainNextTokenOptions,
 } from '@surefoot/language-model';
-import { fitEnsemble, writeBuiltinTask, type BuiltinTaskOptions, type FitOptions } from '@surefoot/reward';
+import { writeBuiltinTask, type BuiltinTaskOptions } from '@surefoot/reward';
 import { exposeToParent } from '@surefoot/service';
-import { openBackend, type BackendName } from '@surefoot/tensor';
+import { openBackend, type BackendName, type BackendOptions } from '@surefoot/tensor';
 import type { StepReport } from './compute';
 
 /** What every job is told besides its own options. */
 interface Job<Options> {
   backend: BackendName;
+  machine: Pick<BackendOptions, 'threads' | 'requireGpu'>;
   options: Options;
 }
 
 /** Long computations; they run in a thread, so that progress and Ctrl-C work meanwhile. */
 const procedures = {
-  async fit({ backend, options }: Job<FitOptions>) {
-    await openBackend(backend);
-    return fitEnsemble({
-      ...options,
-      created: new Date().toISOString(),
-      onProgress: ({ member, members, step, steps, loss }) =>
-        report({ done: member * steps + step, total: members * steps, detail: `loss ${loss.toFixed(3)}` }),
-    });
-  },
-
-  async writeTask({ backend, options }: Job<BuiltinTaskOptions & { folder: string }>) {
-    await openBackend(backend);
+  async writeTask({ backend, machine, options }: Job<BuiltinTaskOptions & { folder: string }>) {
+    await openBackend(backend, machine);
     const { folder, ...task } = options;
     await writeBuiltinTask(folder, { ...task, onProgress: ({ step, steps }) => report({ done: step, total: steps }) });
   },
 
-  async pretrain({ backend, options }: Job<PretrainOptions>) {
-    await openBackend(backend);
+  async pretrain({ backend, machine, options }: Job<PretrainOptions>) {
     const { model: source, out, sequences, training } = options;
+    await openBackend(backend, { ...machine, parameters: parameterCount(await readModelConfig(source)) });
     const model = await loadModel(source, { head: 'causal-lm' });
     const { finalLoss } = await trainNextToken(model, sequences, {
       ...training,

@@ -1,0 +1,77 @@
+import { parameterCount, readModelConfig } from '@surefoot/language-model';
+import type { FitOptions, FitProgress, FitReport, MemberEvaluation } from '@surefoot/reward';
+import { createComputeWorker, workerFile, type ComputeWorker } from '@surefoot/service';
+import type { Backend, BackendName, BackendOptions } from '@surefoot/tensor';
+import type { Context } from '../command';
+import type { Progress } from '../progress';
+import type { FitProcedures } from './fit-thread';
+import { interruptible } from './interruptible';
+import { machine } from './machine';
+
+type Thread = ComputeWorker<FitProcedures>;
+
+/**
+ * Fits an ensemble with progress: on wasm, which computes on one processor a heap, so many members at once as there are
+ * processors for them, each in a thread of its own. The folder gets the bytes of one member after the other.
+ *
+ * @param job.label of the progress
+ * @throws Interrupted after Ctrl-C; as `fitEnsemble`, and one member that diverges ends all
+ */
+export async function computeFit(
+  { label, backend, options }: { label: string; backend: BackendName; options: FitOptions },
+  { terminal, signal, env }: Context,
+): Promise<FitReport> {
+  const { threads, requireGpu } = machine(env);
+  const { members } = options;
+  const started: Thread[] = [];
+  let fittedBefore = 0;
+  let progress: Progress | undefined;
+  const report = ({ steps, loss }: FitProgress) => {
+    if (!progress) {
+      progress = terminal.progress(label, members * steps, 'steps');
+      progress.advance(fittedBefore * steps);
+    }
+    progress.advance(1, `loss ${loss.toFixed(3)}`);
+  };
+  const job = { ...options, created: new Date().toISOString() };
+  const start = async (name: BackendName, how: BackendOptions): Promise<[Thread, Backend]> => {
+    const thread = createComputeWorker<FitProcedures>(workerFile(__dirname, 'fit-thread'), { procedures: { report } });
+    started.push(thread);
+    return [thread, await thread.call('open', { name, backend: how, options: job })];
+  };
+
+  async function fit(): Promise<FitReport> {
+    const [first, opened] = await start(backend, { threads, requireGpu, parameters: await parametersOf(options) });
+    const missing = await first.call('begin', undefined);
+    fittedBefore = members - missing.length;
+    // Other backends divide each operation among threads of their own.
+    const count = opened.name === 'wasm' || opened.name === 'cpu' ? Math.min(missing.length, threads) : 1;
+    const others = Array.from({ length: Math.max(0, count - 1) }, async () => {
+      const [thread] = await start(opened.name, { kernelBuild: opened.kernelBuild });
+      return thread;
+    });
+    const evaluations: MemberEvaluation[] = [];
+    let next = 0;
+    const fitMembers = async (thread: Thread) => {
+      while (next < members) {
+        const k = next++;
+        evaluations[k] = await thread.call('fitMember', k);
+      }
+    };
+    await Promise.all([fitMembers(first), ...others.map(async (thread) => fitMembers(await thread))]);
+    return first.call('finish', evaluations);
+  }
+
+  try {
+    return await interruptible(fit(), signal);
+  } finally {
+    progress?.finish();
+    await Promise.all(started.map((thread) => thread.close()));
+  }
+}
+
+/** How large the models of a fit are; undefined where neither a base nor a geometry is given, which opening the fit refuses. */
+async function parametersOf({ base, config }: FitOptions): Promise<number | undefined> {
+  const geometry = config ?? (base === undefined ? undefined : await readModelConfig(base));
+  return geometry && parameterCount({ ...geometry, head: 'reward' });
+}
