@@ -50,26 +50,31 @@ export function runInPlace(
   backend.tensorMap.get(target.dataId).values = null as never;
 }
 
-/** Threads for each of `rows` rows, which share sums; more of them where rows are wide. */
+/** `lanes` threads for each of `rows` rows, which share sums; a power of 2. */
 export function runRows<Rank extends tf.Rank>(
   shader: Shader,
   inputs: tf.Tensor[],
-  { rows, width, shape }: { rows: number; width: number; shape: tf.ShapeMap[Rank] },
+  { rows, lanes, shape }: { rows: number; lanes: number; shape: tf.ShapeMap[Rank] },
   numbers: Numbers = [],
 ): tf.Tensor<Rank> {
-  const lanes = width >= 1024 ? 256 : 64;
   const main = `
     const lanes = ${lanes};
     var<workgroup> shared_ : array<f32, ${lanes}>;
     ${reduction('total', '+')}
     ${reduction('largest', 'max')}
     fn main(index : i32) {
-      // Workgroups beyond the last row, which a large dispatch has, repeat it: a branch may not hold a barrier.
+      // Threads beyond the last row, which a large dispatch has, repeat it: a branch may not hold a barrier.
       let row = min(index / lanes, uniforms.rows - 1);
       let lane = index % lanes;
       ${shader.code}
     }`;
-  const program = { ...describe(shader, shape, main), workgroupSize: [lanes, 1, 1], dispatch: [rows, 1, 1] };
+  const perGroup = Math.max(lanes, 64);
+  const dispatch = [Math.ceil((rows * lanes) / perGroup), 1, 1];
+  const program = {
+    ...describe({ ...shader, name: `${shader.name}_${lanes}` }, shape, main),
+    workgroupSize: [perGroup, 1, 1],
+    dispatch,
+  };
   return newTensor(program as WebGPUProgram, inputs, [...numbers, rows], shader);
 }
 
@@ -78,6 +83,7 @@ function reduction(name: string, operation: '+' | 'max'): string {
   const [a, b] = ['shared_[lane]', 'shared_[lane + half]'];
   return `
     fn ${name}(lane : i32, value : f32) -> f32 {
+      if (lanes == 1) { return value; }
       shared_[lane] = value;
       workgroupBarrier();
       for (var half = lanes / 2; half > 0; half = half / 2) {

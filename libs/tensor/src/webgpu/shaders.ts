@@ -131,7 +131,7 @@ export const layerNormGradient: RowShader = {
     }`,
 };
 
-/** Sums over `uniforms.count` rows; a workgroup has 16 columns, and lanes / 16 threads for each of them. */
+/** Sums over `uniforms.count` rows; 64 lanes have 16 columns, four for each of them. */
 export const columnSums = {
   columns: 16,
   name: 'columnSums',
@@ -152,16 +152,15 @@ export const columnSums = {
     }`,
 } as const satisfies Shader & { columns: number };
 
-/** Each of `uniforms.rows` rows is what a workgroup takes of all elements. */
+/** Each of as many parts as the result has takes every parts-th element. */
 export const sumOfSquares: Shader = {
   name: 'sumOfSquares',
   inputs: ['x'],
-  integers: ['size_'],
+  integers: ['count', 'parts'],
   code: `
-    var own = 0.0;
-    for (var j = row * lanes + lane; j < uniforms.size_; j += uniforms.rows * lanes) { own += x[j] * x[j]; }
-    let all = total(lane, own);
-    if (lane == 0) { result[row] = all; }`,
+    var sum = 0.0;
+    for (var j = i; j < uniforms.count; j += uniforms.parts) { sum += x[j] * x[j]; }
+    result[i] = sum;`,
 };
 
 /** x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); tanh from exp of what is not positive, which cannot overflow. */

@@ -94,15 +94,8 @@ export const webgpuKernels: Kernels = {
 
   async sumOfSquares(tensors) {
     if (tensors.length === 0) return 0;
-    const parts = 64;
     // float32 within a part, float64 over all of them, and one read.
-    const sums = tf.tidy(() =>
-      tf.concat1d(
-        tensors.map((x) =>
-          runRows<tf.Rank.R1>(shaders.sumOfSquares, [x], { rows: parts, width: parts, shape: [parts] }, [x.size]),
-        ),
-      ),
-    );
+    const sums = tf.tidy(() => tf.concat1d(tensors.map(partsOfSquares)));
     const values = (await sums.data()) as Float32Array;
     sums.dispose();
     return values.reduce((sum, value) => sum + value, 0);
@@ -115,13 +108,20 @@ export const webgpuKernels: Kernels = {
 function rowwise(shader: shaders.RowShader, inputs: tf.Tensor[], shape: number[], numbers: number[] = []): tf.Tensor {
   const width = inputs[0]!.shape.at(-1) as number;
   const rows = inputs[0]!.size / width;
-  return runRows(shader, inputs, { rows, width, shape: shape as [number] }, [width, ...numbers]);
+  // Sharing costs more than it saves where rows are narrow.
+  const lanes = width <= 128 ? 1 : width < 1024 ? 64 : 256;
+  return runRows(shader, inputs, { rows, lanes, shape: shape as [number] }, [width, ...numbers]);
+}
+
+function partsOfSquares(x: tf.Tensor): tf.Tensor1D {
+  const parts = Math.min(4096, Math.ceil(x.size / 64));
+  return runElements<tf.Rank.R1>(shaders.sumOfSquares, [x], [parts], [x.size, parts]);
 }
 
 function columnSums(x: tf.Tensor2D): tf.Tensor1D {
   const [rows, width] = x.shape;
   const { columns } = shaders.columnSums;
-  const layout = { rows: Math.ceil(width / columns), width: 0, shape: [width] as [number] };
+  const layout = { rows: Math.ceil(width / columns), lanes: 64, shape: [width] as [number] };
   return runRows<tf.Rank.R1>(shaders.columnSums, [x], layout, [width, rows]);
 }
 
