@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { digestFile, readJson } from '@surefoot/files';
-import { loadModel, disposeModel, parseModelConfig, type ModelConfig } from '@surefoot/language-model';
+import { disposeModel, loadModel, parameterCount, parseModelConfig, type ModelConfig } from '@surefoot/language-model';
 import { readPairs, type PreferencePair } from '@surefoot/preference';
 import { openBackend } from '@surefoot/tensor';
 import '@surefoot/tensor/testing';
 import { calibrateEnsemble } from './calibrate';
 import { encodeSequence } from './encode-pairs';
-import { disposeEnsemble, loadEnsemble } from './ensemble';
-import { fitEnsemble } from './fit-ensemble';
+import { disposeEnsemble, ensembleSize, loadEnsemble } from './ensemble';
+import { fitEnsemble, openFit } from './fit-ensemble';
 import type { FitOptions } from './fit-settings';
 import { scoreSequences } from './score-sequences';
 import { writeBuiltinTask } from './write-builtin-task';
@@ -122,6 +122,20 @@ describe('fitEnsemble', () => {
     expect(await weights(`${out}-bootstrap`, 0)).not.toBe(await weights(out, 0));
   });
 
+  test('opened twice, and its members fitted by either in any order, ends with the same bytes', async () => {
+    const inOrder = await fitEnsemble(options({ members: 3, evalPairs: pairs }));
+    const shared = options({ members: 3, evalPairs: pairs, out: `${out}-shared` });
+    const [first, second] = [await openFit(shared), await openFit(shared)];
+    expect(await first.begin()).toEqual([0, 1, 2]);
+    const last = await second.fitMember(2);
+    expect(await second.begin()).toEqual([0, 1]);
+    const rest = [await first.fitMember(0), await second.fitMember(1)];
+    expect(await first.finish([...rest, last])).toEqual(inOrder);
+    for (const file of ['ensemble.json', 'fit.json', ...[0, 1, 2].map((k) => `member-${k}/model.safetensors`)])
+      expect(await digestFile(join(`${out}-shared`, file))).toBe(await digestFile(join(out, file)));
+    for (const fit of [first, second]) fit.dispose();
+  });
+
   test('computes the same in micro-batches, but for rounding', async () => {
     const whole = await fitEnsemble(options({ members: 1 }));
     const parts = await fitEnsemble(options({ members: 1, out: `${out}-parts`, tokenBudget: 80 }));
@@ -198,6 +212,28 @@ describe('an ensemble folder', () => {
     disposeEnsemble(ensemble);
   });
 
+  test('loaded in parts gives each part its columns, and the description of the whole to all', async () => {
+    await fitEnsemble(options({ members: 3 }));
+    const { members, ...whole } = await loadEnsemble(out);
+    const sequences = [Int32Array.of(0, 2, 3), Int32Array.of(5, 6, 7, 8, 1)];
+    const all = await scoreSequences({ members, maxTokens: whole.maxTokens }, sequences);
+    for (const [from, to] of [
+      [0, 1],
+      [1, 3],
+    ] as const) {
+      const part = await loadEnsemble(out, { range: { from, to } });
+      expect(part.members).toHaveLength(to - from);
+      const { tokenizer, ...described } = { ...part, members: undefined };
+      expect(described).toEqual({ ...whole, members: undefined, tokenizer: undefined });
+      expect(tokenizer.digest).toBe(whole.tokenizer.digest);
+      expect(await scoreSequences(part, sequences)).toEqual(all.map((row) => row.slice(from, to)));
+      disposeEnsemble(part);
+    }
+    members.forEach(disposeModel);
+    const { config: first } = members[0]!;
+    expect(await ensembleSize(out)).toEqual({ members: 3, parameters: parameterCount(first) });
+  });
+
   test('is calibrated anew from reference samples, and keeps that when its fit is asked for again', async () => {
     await fitEnsemble(options());
     const before = await loadEnsemble(out);
@@ -229,6 +265,8 @@ describe('an ensemble folder', () => {
     await expect(loadEnsemble(out)).rejects.toThrow('members[0].path must be a folder name');
     await write({ members: [{ ...first, scale: 0 }] });
     await expect(loadEnsemble(out)).rejects.toThrow('members[0].scale must be a positive number');
+    await write({ members: [{ ...first, sha256: '' }] });
+    await expect(loadEnsemble(out)).rejects.toThrow('members[0].sha256 must be 64 hexadecimal digits');
     await write({ kind: 'heads' });
     await expect(loadEnsemble(out)).rejects.toThrow('kind must be "full"');
     await write({ members: [{ ...first, path: 'member-7' }] });
