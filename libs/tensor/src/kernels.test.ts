@@ -273,11 +273,13 @@ describe.each(testBackends)('numbers out of the ordinary, $title', (backend) => 
     expect((await read(() => attention(qkv(), { batch: 1, heads: 1 })))[0]).toBeNaN();
   });
 
-  test('no operation leaves tensors behind, recorded or not', async () => {
-    await backend.open();
-    for (const [, shapes, run] of cases.filter(([, shapes]) => shapes.flat().every((size) => size <= 27)).slice(0, 24))
+  test.each([...new Map(cases.map(([title, ...rest]) => [title, rest]))])(
+    '%s leaves no tensors behind, recorded or not',
+    async (_, [shapes, run]) => {
+      await backend.open();
       await expect(async () => (await evaluate(backend, shapes, run)).dispose()).toNotLeakTensors();
-  });
+    },
+  );
 
   test('a row far from 0 keeps the digits of its layer norm', async () => {
     await backend.open();
