@@ -16,7 +16,7 @@ const usage = `usage: npm run install:tensorflow -- [--gpu] [--from DIR] [--forc
 Brings native TensorFlow, for --backend tensorflow, on Linux x64 and arm64: downloads a pinned wheel with pip, compiles
 TensorFlow.js' binding to it, multiplies two matrices, and puts all of it into one folder. Run again, it does nothing.
 
-  --gpu        the CUDA build with CUDA's libraries, for NVIDIA GPUs (x64; 3.4 GB to download, 5.6 GB on disk)
+  --gpu        the CUDA build with CUDA's libraries, for NVIDIA GPUs (x64; 3.4 GB to download, 5.7 GB on disk)
   --from DIR   no download: the libraries of a Python TensorFlow, DIR being its site-packages or site-packages/tensorflow
   --force      installs again what is installed
   --uninstall  removes it
@@ -130,7 +130,9 @@ function checkTools(missing, from) {
   throw new Error(needed.map(({ tool, cure }) => `no ${tool} was found: ${cure}`).join('\n'));
 }
 
-const needs = (megabytes) => `${(megabytes / 1000).toFixed(1)} GB are needed while installing`;
+function needs(megabytes) {
+  return `${(megabytes / 1000).toFixed(1)} GB are needed while installing`;
+}
 
 function checkSpace(folder, megabytes) {
   let at = dirname(folder);

@@ -33,7 +33,7 @@ const isSibling = (folder, name) =>
 
 /** @throws Error if there is something that this installer did not put there */
 export function checkPlace(folder) {
-  const found = lstatSync(folder, { throwIfNoEntry: false });
+  const found = lookAt(folder);
   if (!found || target(folder) || (found.isDirectory() && readdirSync(folder).length === 0)) return;
   const what = found.isSymbolicLink()
     ? `a link to ${readlinkSync(folder)}`
@@ -47,11 +47,28 @@ export function checkPlace(folder) {
 
 /** Makes an empty sibling to build in, after removing those of installers that are dead. */
 export function beginBeside(folder) {
-  mkdirSync(dirname(folder), { recursive: true });
-  removeDead(folder);
   const beside = `${folder}${ownSuffix()}`;
-  mkdirSync(beside);
+  try {
+    mkdirSync(dirname(folder), { recursive: true });
+    removeDead(folder);
+    mkdirSync(beside);
+  } catch (error) {
+    throw cannotWrite(folder, error);
+  }
   return beside;
+}
+
+function cannotWrite(folder, { message }) {
+  const problem = `cannot write in ${dirname(folder)}: ${message}`;
+  return new Error(`${problem}; set SUREFOOT_TENSORFLOW_DIR to a place that you may write`);
+}
+
+function lookAt(folder) {
+  try {
+    return lstatSync(folder, { throwIfNoEntry: false });
+  } catch (error) {
+    throw cannotWrite(folder, error); // a part of the path is a file, or forbidden
+  }
 }
 
 /** Makes the folder a link to what was built beside it, and removes what it replaced. */

@@ -4,6 +4,7 @@ import hashlib, json, os, sys, zipfile
 
 wheel, folder, *prefixes = sys.argv[1:]
 written = {}
+installer = os.getppid()
 with zipfile.ZipFile(wheel) as archive:
     for entry in archive.infolist():
         name = entry.filename
@@ -18,6 +19,8 @@ with zipfile.ZipFile(wheel) as archive:
         digest = hashlib.sha256()
         with archive.open(entry) as source, open(path, 'wb') as target:
             while block := source.read(1 << 20):
+                if os.getppid() != installer:
+                    sys.exit('the installer was killed')
                 digest.update(block)
                 target.write(block)
         if entry.external_attr >> 16 & 0o100:

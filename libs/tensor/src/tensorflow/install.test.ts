@@ -164,6 +164,29 @@ describe('install:tensorflow that fails leaves what was there', () => {
     expect(readFileSync(join(folder, 'manifest.json'), 'utf8')).toBe('{"tensorflow":"2.15.0"}');
   });
 
+  test('too little room on the disk, before anything is downloaded', () => {
+    python('exit 1');
+    const stub = join(home, 'full.cjs');
+    writeFileSync(
+      stub,
+      "require('fs').statfsSync = () => ({ bavail: 1e6, bsize: 100 }); require('module').syncBuiltinESMExports();",
+    );
+    const { status, stderr } = install([], { NODE_OPTIONS: `--require=${stub}` });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /^1\.4 GB are needed while installing, and the disk of .* has 0\.1 GB free: .*SUREFOOT_TENSORFLOW_DIR/,
+    );
+    expect(existsSync(join(home, 'cache'))).toBe(false);
+  });
+
+  test('a place that cannot be written', () => {
+    python('exit 1');
+    writeFileSync(join(home, 'cache'), 'a file');
+    const { status, stderr } = install();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^cannot write in .*: ENOTDIR.*; set SUREFOOT_TENSORFLOW_DIR to a place that you may write/);
+  });
+
   test('something else that lies there', () => {
     python('exit 0');
     mkdirSync(folder, { recursive: true });
