@@ -107,9 +107,10 @@ export function composeKernels(primitives: Primitives): Composed {
         };
         const [keys, values] = [used(cache.keys), used(cache.values)] as [tf.Tensor3D, tf.Tensor3D];
         const query = tf.reshape(tf.mul(parts[0], 1 / Math.sqrt(width)), [batch * heads, length, width]);
-        const scores = tf.reshape(tf.matMul(query, keys, false, true), [batch, heads, length, keys.shape[1]]);
-        const probabilities = primitives.softmax(tf.add(scores, cacheMask(starts, length, keys.shape[1])));
-        const mixed = tf.matMul(tf.reshape(probabilities, [batch * heads, length, keys.shape[1]]), values);
+        const mask = cacheMask(starts, length, keys.shape[1], heads);
+        const scores = tf.matMul(query, keys, false, true);
+        const probabilities = primitives.softmax(tf.add(scores, tf.tensor(mask, scores.shape)));
+        const mixed = tf.matMul(probabilities, values);
         if (length === 1) return tf.reshape(mixed, [rows, packed / 3]);
         const perRow = tf.transpose(tf.reshape(mixed, [batch, heads, length, width]), [0, 2, 1, 3]);
         return tf.reshape(perRow, [rows, packed / 3]);
@@ -258,20 +259,18 @@ function causalMask(length: number): tf.Tensor3D {
   return tf.tensor3d(lastMask.values, [1, length, length]);
 }
 
-/** [B, 1, T, span]: 0 where the token at position starts + t may look. */
-function cacheMask(starts: Int32Array, length: number, span: number): tf.Tensor4D {
-  const values = new Float32Array(starts.length * length * span);
-  starts.forEach((start, row) => {
-    for (let t = 0; t < length; t++) {
-      const from = (row * length + t) * span;
-      values.fill(masked, from + start + t + 1, from + span);
-    }
-  });
-  return tf.tensor4d(values, [starts.length, 1, length, span]);
+/** [B, heads, T, span]: 0 where the token at position starts + t may look. */
+export function cacheMask(starts: Int32Array, length: number, span: number, heads: number): Float32Array {
+  const values = new Float32Array(starts.length * heads * length * span);
+  for (let row = 0; row < values.length / span; row++) {
+    const start = starts[Math.floor(row / heads / length)] as number;
+    values.fill(masked, row * span + start + (row % length) + 1, (row + 1) * span);
+  }
+  return values;
 }
 
 /** Where the new tokens of each row and head go, the cache read as [B*heads*capacity, H/heads]. */
-function cachePlaces(
+export function cachePlaces(
   { batch, capacity }: KeyValueCache,
   starts: Int32Array,
   length: number,

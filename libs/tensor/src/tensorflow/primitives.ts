@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { plainPrimitives, type Primitives } from '../composed-kernels';
-import { floatAttribute, intType, nativeBackend, run, stringAttribute, type Attribute } from './raw-ops';
+import { floatAttribute, floatType, intType, nativeBackend, run, stringAttribute, type Attribute } from './raw-ops';
 
 /** What native TensorFlow has one operation for. */
 export const tensorflowPrimitives: Primitives = {
@@ -9,7 +9,10 @@ export const tensorflowPrimitives: Primitives = {
   logSoftmax: (x) => run('LogSoftmax', [x]),
   tanhGradient: (y, dy) => run('TanhGrad', [y, dy]),
 
-  softmax: (x) => (hasOneDnn() ? run('_MklSoftmax', [x], oneDnnKernel('MklNameChangeOp')) : run('Softmax', [x])),
+  softmax(x) {
+    const [name, ...attributes] = softmaxOperation();
+    return run(name, [x], ...attributes);
+  },
 
   layerNorm(x, gain, bias, epsilon) {
     if (!hasOneDnn()) return plainPrimitives.layerNorm(x, gain, bias, epsilon);
@@ -35,6 +38,14 @@ export const tensorflowPrimitives: Primitives = {
     return x;
   },
 
+  // Not tf.gather, which reads the ids back to check them; here they have been checked on the host.
+  gatherRows: (table, ids) =>
+    nativeBackend().executeSingleOutput(
+      'GatherV2',
+      [floatType('Tparams'), intType('Tindices'), intType('Taxis')],
+      [table, tf.tensor1d(ids, 'int32'), tf.scalar(0, 'int32')],
+    ) as tf.Tensor2D,
+
   scatterRows: (dy, ids, shape) =>
     run(
       'UnsortedSegmentSum',
@@ -50,6 +61,11 @@ export const tensorflowPrimitives: Primitives = {
     return kept;
   },
 };
+
+/** The operation of the softmax over the last axis, with its attributes. */
+export function softmaxOperation(): [name: string, ...Attribute[]] {
+  return hasOneDnn() ? ['_MklSoftmax', oneDnnKernel('MklNameChangeOp')] : ['Softmax'];
+}
 
 /** Without a label TensorFlow looks for the kernel of another name than it was registered by. */
 function oneDnnKernel(label: string): Attribute {

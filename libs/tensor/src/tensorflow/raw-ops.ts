@@ -12,11 +12,13 @@ type Backend = Pick<NodeJSKernelBackend, 'executeSingleOutput' | 'isUsingGpuDevi
 interface Binding {
   readonly TF_ATTR_STRING: number;
   readonly TF_ATTR_INT: number;
+  readonly TF_ATTR_BOOL: number;
   readonly TF_ATTR_FLOAT: number;
   readonly TF_ATTR_TYPE: number;
   readonly TF_ATTR_SHAPE: number;
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;
+  createTensor(shape: number[], dtype: number, values: Float32Array | Int32Array): number;
   executeOp(name: string, attributes: Attribute[], inputs: number[], outputs: number): { id: number }[];
   deleteTensor(id: number): void;
 }
@@ -25,7 +27,7 @@ interface Binding {
 export interface Attribute {
   name: string;
   type: number;
-  value: string | number | number[];
+  value: string | number | boolean | number[];
 }
 
 /** The open backend, which must be `tensorflow`. */
@@ -60,6 +62,10 @@ export const intType = (name: string): Attribute => typeAttribute(name, nativeBa
 
 export function intAttribute(name: string, value: number): Attribute {
   return { name, type: nativeBackend().binding.TF_ATTR_INT, value };
+}
+
+export function boolAttribute(name: string, value: boolean): Attribute {
+  return { name, type: nativeBackend().binding.TF_ATTR_BOOL, value };
 }
 
 export function floatAttribute(name: string, value: number): Attribute {

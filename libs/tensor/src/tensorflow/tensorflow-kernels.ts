@@ -1,13 +1,19 @@
+import * as tf from '@tensorflow/tfjs';
 import { composeKernels } from '../composed-kernels';
 import type { Kernels } from '../kernels';
-import * as tf from '@tensorflow/tfjs';
+import { attendToCache } from './attend-to-cache';
 import { tensorflowPrimitives } from './primitives';
 import { intAttribute, run } from './raw-ops';
 import { resourceMoments } from './resource-moments';
 
+const composed = composeKernels(tensorflowPrimitives);
+
 /** The operations as native TensorFlow computes them fastest, with gradients of our own. */
 export const tensorflowKernels: Kernels = {
-  ...composeKernels(tensorflowPrimitives),
+  ...composed,
+
+  cachedAttention: (qkv, cache, starts, heads) =>
+    (qkv.shape[0] === cache.batch ? attendToCache : composed.cachedAttention)(qkv, cache, starts, heads),
 
   async sumOfSquares(tensors) {
     if (tensors.length === 0) return 0;
