@@ -4,6 +4,8 @@ import type { Kernels, KeyValueCache, PositionRows } from './kernels';
 
 /** The parts of the composed kernels that a backend may have an operation of its own for. Rows `M`, columns `N`. */
 export interface Primitives {
+  /** [M, N] plus [N] on every row. */
+  addRow(x: tf.Tensor2D, row: tf.Tensor1D): tf.Tensor2D;
   /** [M, N] to [N], summed over the rows. */
   columnSums(x: tf.Tensor2D): tf.Tensor1D;
   /** [M, N] to [M, 1], averaged over each row. */
@@ -38,7 +40,7 @@ export function composeKernels(primitives: Primitives): Composed {
       return differentiable(inputs, (save) => {
         save([x, weight]);
         let value: tf.Tensor2D = tf.matMul(x, weight, false, transposeWeight);
-        if (bias) value = tf.add(value, bias);
+        if (bias) value = primitives.addRow(value, bias);
         if (residual) value = tf.add(value, residual);
         const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
           const [x, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
@@ -195,6 +197,7 @@ export function composeKernels(primitives: Primitives): Composed {
 
 /** The primitives in operations that every backend of TensorFlow.js has. */
 export const plainPrimitives: Primitives = {
+  addRow: (x, row) => tf.add(x, row),
   columnSums: (x) => tf.sum(x, 0),
   rowMeans: (x) => tf.mean(x, -1, true),
   softmax: (x) => tf.softmax(x),

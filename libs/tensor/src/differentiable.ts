@@ -19,12 +19,17 @@ export function differentiable<Result extends tf.Tensor>(
   inputs: tf.Tensor[],
   compute: (save: Save, isRecorded: boolean) => Computed<Result>,
 ): Result {
-  const { gradientDepth, kernelDepth } = tf.engine().state;
-  if (gradientDepth === 0 || kernelDepth > 0) return tf.tidy(() => compute(() => undefined, false).value);
+  if (!isRecording()) return tf.tidy(() => compute(() => undefined, false).value);
   const operation = tf.customGrad((...args) => {
     const save = args.at(-1) as unknown as Save;
     const { value, gradient } = compute(save, true);
     return { value, gradFunc: gradient as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
   });
   return operation(...inputs) as Result;
+}
+
+/** Whether what is computed now is being recorded for a gradient. */
+export function isRecording(): boolean {
+  const { gradientDepth, kernelDepth } = tf.engine().state;
+  return gradientDepth > 0 && kernelDepth === 0;
 }

@@ -5,6 +5,7 @@ import { floatAttribute, floatType, intType, nativeBackend, run, stringAttribute
 /** What native TensorFlow has one operation for. */
 export const tensorflowPrimitives: Primitives = {
   ...plainPrimitives,
+  addRow: (x, row) => run('BiasAdd', [x, row]),
   columnSums: (x) => run('BiasAddGrad', [x]),
   logSoftmax: (x) => run('LogSoftmax', [x]),
   tanhGradient: (y, dy) => run('TanhGrad', [y, dy]),

@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { composeKernels } from '../composed-kernels';
+import { isRecording } from '../differentiable';
 import type { Kernels } from '../kernels';
 import { attendToCache } from './attend-to-cache';
+import { chain } from './chain';
 import { tensorflowPrimitives } from './primitives';
 import { intAttribute, run } from './raw-ops';
 import { resourceMoments } from './resource-moments';
@@ -11,6 +13,8 @@ const composed = composeKernels(tensorflowPrimitives);
 /** The operations as native TensorFlow computes them fastest, with gradients of our own. */
 export const tensorflowKernels: Kernels = {
   ...composed,
+
+  gelu: (x) => (isRecording() ? composed.gelu(x) : geluChain(x)),
 
   cachedAttention: (qkv, cache, starts, heads) =>
     (qkv.shape[0] === cache.batch ? attendToCache : composed.cachedAttention)(qkv, cache, starts, heads),
@@ -29,3 +33,14 @@ export const tensorflowKernels: Kernels = {
 
   adamw: resourceMoments,
 };
+
+/** The value alone: what the composed kernel computes, without tensors in between. */
+function geluChain(x: tf.Tensor2D): tf.Tensor2D {
+  const root = Math.sqrt(2 / Math.PI);
+  return chain(x.shape, ({ of, scalar, run }) => {
+    const half = scalar(0.5);
+    const slope = run('AddV2', [run('Mul', [run('Square', [of(x)]), scalar(0.044715 * root)]), scalar(root)]);
+    const tanh = run('Tanh', [run('Mul', [slope, of(x)])]);
+    return run('Mul', [of(x), run('AddV2', [run('Mul', [tanh, half]), half])]);
+  });
+}
