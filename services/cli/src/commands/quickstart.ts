@@ -11,6 +11,7 @@ import type { z } from 'zod';
 import { defineCommand, type Context } from '../command';
 import { compute } from '../compute/compute';
 import { computeFit } from '../compute/fit';
+import { machine } from '../compute/machine';
 import type { ExperimentConfig } from '../experiment/config';
 import { writeReport } from '../experiment/report';
 import { runExperiment } from '../experiment/run-experiment';
@@ -156,7 +157,7 @@ async function fitModels(
   const task = (file: string) => join(folder, 'task', file);
   const fit = async (
     what: 'ensemble' | 'judge',
-    from: { pairs: string; config: string; init?: string; members: number; seed: number },
+    from: { pairs: string; config: string; init?: string; members: number; seed: number; atOnce?: number },
   ) => {
     const out = join(folder, what);
     if (existsSync(join(out, 'ensemble.json'))) return;
@@ -171,7 +172,7 @@ async function fitModels(
         from.init === undefined ? undefined : parseInitialisation(await readJson(task(from.init)), task(from.init)),
       tokenizerFolder: task('base'),
     };
-    await computeFit({ label: what, backend: name, options }, context);
+    await computeFit({ label: what, backend: name, options, atOnce: from.atOnce }, context);
   };
   // Both are waited for, so that no thread is left when one fails.
   const fits = await Promise.allSettled([
@@ -181,6 +182,8 @@ async function fitModels(
       init: 'member-init.json',
       members,
       seed: dataSeed,
+      // The judge takes longer than the whole ensemble, and keeps a processor to itself.
+      atOnce: Math.max(1, machine(context.env).threads - 1),
     }),
     fit('judge', { pairs: 'judge-pairs.jsonl', config: 'judge-config.json', members: 1, seed: judgeSeed }),
   ]);

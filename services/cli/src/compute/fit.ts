@@ -10,15 +10,24 @@ import { machine } from './machine';
 
 type Thread = ComputeWorker<FitProcedures>;
 
+/** A fit, and how it is to be done. */
+export interface FitJob {
+  /** Of the progress. */
+  label: string;
+  backend: BackendName;
+  options: FitOptions;
+  /** Most members at once, where others need processors meanwhile. */
+  atOnce?: number;
+}
+
 /**
  * Fits an ensemble with progress: on wasm, which computes on one processor a heap, so many members at once as there are
  * processors for them, each in a thread of its own. The folder gets the bytes of one member after the other.
  *
- * @param job.label of the progress
  * @throws Interrupted after Ctrl-C; as `fitEnsemble`, and one member that diverges ends all
  */
 export async function computeFit(
-  { label, backend, options }: { label: string; backend: BackendName; options: FitOptions },
+  { label, backend, options, atOnce = Infinity }: FitJob,
   { terminal, signal, env }: Context,
 ): Promise<FitReport> {
   const { threads, requireGpu } = machine(env);
@@ -45,7 +54,7 @@ export async function computeFit(
     const missing = await first.call('begin', undefined);
     fittedBefore = members - missing.length;
     // Other backends divide each operation among threads of their own.
-    const count = opened.name === 'wasm' || opened.name === 'cpu' ? Math.min(missing.length, threads) : 1;
+    const count = opened.name === 'wasm' || opened.name === 'cpu' ? Math.min(missing.length, threads, atOnce) : 1;
     const others = Array.from({ length: Math.max(0, count - 1) }, async () => {
       const [thread] = await start(opened.name, { kernelBuild: opened.kernelBuild });
       return thread;
