@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { createAdamW, entropy, logProbability, openBackend, randomStream, valueAndGradients } from '@surefoot/tensor';
-import { goldenPath } from '@surefoot/tensor/testing';
+import { createAdamW, entropy, logProbability, randomStream, valueAndGradients } from '@surefoot/tensor';
+import { goldenPath, testBackends } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
 import { batchStates } from './decoder';
 import {
@@ -44,9 +44,9 @@ const names = ['gpt2', 'gpt2-bf16', 'gpt2-sharded', 'gpt2-legacy-names'];
 const available = goldenPath('models', 'gpt2') !== undefined;
 const read = (name: string) => JSON.parse(readFileSync(goldenPath('golden', 'models', `${name}.json`)!, 'utf8'));
 
-describe.each([['wasm'], ['cpu']] as const)('on %s', (backend) => {
+describe.each(testBackends)('on $title', ({ open }) => {
   beforeAll(async () => {
-    await openBackend(backend);
+    await open();
   });
 
   describe.each(names)('%s computes what the reference computes', (name) => {
@@ -67,7 +67,9 @@ describe.each([['wasm'], ['cpu']] as const)('on %s', (backend) => {
     goldenTest('hidden states, logits, entropies', async (model, { forward }) => {
       for (const each of forward) {
         const batch = batchOf(each);
-        const states = tf.tidy(() => batchStates(model, batch).map((state) => state.arraySync() as number[][]));
+        const tensors = tf.tidy(() => batchStates(model, batch));
+        const states = await Promise.all(tensors.map((state) => state.array() as Promise<number[][]>));
+        tf.dispose(tensors);
         const valid = states.map((state) => state.filter((_, row) => each.attention_mask.data[row]).flat());
         expect(valid.map(mean)).toBeAllclose(each.hidden_state_means, tolerance.hidden);
         expect(valid.map((x) => Math.sqrt(mean(x.map((v) => v * v))))).toBeAllclose(
@@ -108,11 +110,11 @@ describe.each([['wasm'], ['cpu']] as const)('on %s', (backend) => {
     const { gradients: golden } = read('gpt2');
     const { value, gradients } = valueAndGradients(() => responseLoss(model, golden), [...model.parameters.values()]);
     expect(await value.data()).toBeAllclose([golden.loss], tolerance.loss);
-    const norms = gradients.map((gradient) => Math.sqrt(sumOfSquares(gradient.dataSync())));
+    const values = await Promise.all(gradients.map((gradient) => gradient.data()));
+    const norms = values.map((data) => Math.sqrt(sumOfSquares(data)));
     [...model.parameters.keys()].forEach((name, i) => {
       expect([norms[i]!]).toBeAllclose([golden.grad_norms[name]], tolerance.gradientNorm);
-      if (golden.grads[name])
-        expect(gradients[i]!.dataSync()).toBeAllclose(golden.grads[name].data, tolerance.gradient);
+      if (golden.grads[name]) expect(values[i]!).toBeAllclose(golden.grads[name].data, tolerance.gradient);
     });
     expect([Math.hypot(...norms)]).toBeAllclose([golden.global_grad_norm], tolerance.gradientNorm);
     tf.dispose([value, ...gradients]);
@@ -135,8 +137,9 @@ describe.each([['wasm'], ['cpu']] as const)('on %s', (backend) => {
     }
     for (const [name, { data }] of Object.entries<Numbers>(golden.final_values))
       expect(await comparableValues(model, name)).toBeAllclose(data, tolerance.adamwValue);
-    const last = tf.tidy(() => responseLoss(model, golden.batches[0]).dataSync());
-    expect(last).toBeAllclose([golden.loss_of_first_batch_at_end], tolerance.loss);
+    const last = tf.tidy(() => responseLoss(model, golden.batches[0]));
+    expect(await last.data()).toBeAllclose([golden.loss_of_first_batch_at_end], tolerance.loss);
+    last.dispose();
     optimizer.dispose();
     disposeModel(model);
   });
@@ -175,12 +178,13 @@ async function expectLogits(model: LanguageModel, batch: TokenBatch, golden: Ret
   };
   const scores = tf.tidy(() => logits(model, hiddenStates(model, batch, rows)));
   for (const temperature of [1, 0.7]) {
-    const got = tf.tidy(() => entropy(tf.mul(scores, 1 / temperature)).dataSync());
-    expect(got).toBeAllclose(valid(golden[`entropy_t${temperature.toFixed(1)}`]), tolerance.logits);
+    const got = tf.tidy(() => entropy(tf.mul(scores, 1 / temperature)));
+    expect(await got.data()).toBeAllclose(valid(golden[`entropy_t${temperature.toFixed(1)}`]), tolerance.logits);
+    got.dispose();
   }
   if (golden.logits) expect(await scores.data()).toBeAllclose(valid(golden.logits), tolerance.logits);
   else {
-    const table = scores.arraySync() as number[][];
+    const table = (await scores.array()) as number[][];
     const logSumExp = (row: number[]) => Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0));
     const first8 = table.flatMap((row) => row.slice(0, 8));
     expect(first8).toBeAllclose(golden.logits_first8.data, tolerance.logits);

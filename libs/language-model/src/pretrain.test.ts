@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { openBackend } from '@surefoot/tensor';
-import '@surefoot/tensor/testing';
+import { testBackends } from '@surefoot/tensor/testing';
 import { disposeModel, sequenceLogProbabilities, trainNextToken } from './index';
 import { randomSequences, tinyModel } from './testing';
 
@@ -13,9 +12,9 @@ const counting = Array.from({ length: 20 }, (_, i) =>
   Int32Array.from({ length: 4 + (i % 5) }, (_value, t) => (i + t) % 13),
 );
 
-describe('trainNextToken', () => {
+describe.each(testBackends)('trainNextToken on $title', ({ open }) => {
   beforeAll(async () => {
-    await openBackend('wasm');
+    await open();
   });
 
   test('learns a text that can be predicted', async () => {
@@ -57,7 +56,7 @@ describe('trainNextToken', () => {
         const model = tinyModel();
         // Fewer steps than the warm-up has: all of them are warm-up.
         await trainNextToken(model, counting, { ...options, steps: 3 });
-        results.push([...model.parameters.get('transformer.wte.weight')!.dataSync()]);
+        results.push([...(await model.parameters.get('transformer.wte.weight')!.data())]);
         disposeModel(model);
       }
     }).toNotLeakTensors();

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openBackend, randomStream, type KernelBuild } from '@surefoot/tensor';
-import '@surefoot/tensor/testing';
+import { openBackend, randomStream } from '@surefoot/tensor';
+import { testBackends } from '@surefoot/tensor/testing';
 import { disposeModel, sample, sequenceLogProbabilities, type LanguageModel, type Sample } from './index';
 import { randomSequences, tinyModel } from './testing';
 
 const prompts = randomSequences([3, 7, 1, 5, 5, 2, 6, 4, 3, 1]);
 const random = (row: number) => randomStream(9, 'test', row);
 
-describe.each<KernelBuild>(['relaxed-simd', 'simd', 'plain'])('on wasm with %s kernels', (kernelBuild) => {
+describe.each(testBackends)('on $title', ({ open }) => {
   let model: LanguageModel;
   beforeAll(async () => {
-    await openBackend('wasm', { kernelBuild });
+    await open();
     model = tinyModel();
   });
   afterAll(() => disposeModel(model));

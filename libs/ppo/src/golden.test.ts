@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { clipByGlobalNorm, entropy, logProbability, openBackend, whiten } from '@surefoot/tensor';
-import { goldenPath } from '@surefoot/tensor/testing';
+import { clipByGlobalNorm, entropy, logProbability, whiten } from '@surefoot/tensor';
+import { goldenPath, testBackends } from '@surefoot/tensor/testing';
 import { nextBeta } from './controllers';
 import { everyToken, explainedVariance, mean, policyShift, valueClipFraction } from './diagnostics';
 import { gae } from './gae';
@@ -23,13 +23,14 @@ interface Golden {
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the file's fields are described in its own README
 type Fields = any;
 
-beforeAll(async () => {
-  await openBackend('cpu');
-});
-
 for (const name of ['five-rollouts', 'no-value-clip']) {
   const path = goldenPath('golden', 'ppo', `${name}.json`);
-  (path ? describe : describe.skip)(`golden ${name}`, () => golden(path ? JSON.parse(readFileSync(path, 'utf8')) : {}));
+  (path ? describe : describe.skip).each(testBackends)(`golden ${name}, $title`, ({ open }) => {
+    beforeAll(async () => {
+      await open();
+    });
+    golden(path ? JSON.parse(readFileSync(path, 'utf8')) : {});
+  });
 }
 
 function golden({ inputs, kl_to_reference, token_rewards, ...reference }: Fields): void {
@@ -99,7 +100,7 @@ function golden({ inputs, kl_to_reference, token_rewards, ...reference }: Fields
     expect(whiten(advantages, mask, { unbiased: false })).toBeAllclose(tokens(expected.whitened_population), float64);
   });
 
-  test('losses and their gradients in log-probabilities and values', () => {
+  test('losses and their gradients in log-probabilities and values', async () => {
     const { value: policy, grad: policyGradient } = tf.valueAndGrad((logprobs) =>
       policyLoss(logprobs as tf.Tensor1D, {
         oldLogprobs: vector(oldLogprobs),
@@ -116,16 +117,16 @@ function golden({ inputs, kl_to_reference, token_rewards, ...reference }: Fields
       }),
     )(tensor(inputs.new_values));
     const { loss } = reference;
-    expect(policy).toBeAllclose(tf.scalar(loss.policy_loss), float32);
-    expect(policyGradient).toBeAllclose(vector(tokens(loss.grad_new_logprobs)), float32);
-    expect(value).toBeAllclose(
-      tf.scalar(hyper.use_value_clip ? loss.value_loss_clipped : loss.value_loss_plain),
+    expect(await policy.data()).toBeAllclose([loss.policy_loss], float32);
+    expect(await policyGradient.data()).toBeAllclose(tokens(loss.grad_new_logprobs), float32);
+    expect(await value.data()).toBeAllclose(
+      [hyper.use_value_clip ? loss.value_loss_clipped : loss.value_loss_plain],
       float32,
     );
-    expect(valueGradient.mul(hyper.value_coefficient)).toBeAllclose(vector(tokens(loss.grad_new_values)), float32);
+    expect(await valueGradient.mul(hyper.value_coefficient).data()).toBeAllclose(tokens(loss.grad_new_values), float32);
   });
 
-  test('gradient in the logits, entropy bonus included', () => {
+  test('gradient in the logits, entropy bonus included', async () => {
     const [, , V] = inputs.new_logits.shape;
     const gradient = tf.grad((logits: tf.Tensor) => {
       const ids = Int32Array.from(tokens(inputs.actions));
@@ -140,10 +141,10 @@ function golden({ inputs, kl_to_reference, token_rewards, ...reference }: Fields
           .mul(hyper.entropy_coefficient),
       );
     })(tf.tensor2d(tokens(inputs.new_logits), [oldLogprobs.length, V]));
-    expect(gradient.as1D()).toBeAllclose(vector(tokens(reference.loss_from_logits.grad_new_logits)), float32);
+    expect(await gradient.data()).toBeAllclose(tokens(reference.loss_from_logits.grad_new_logits), float32);
   });
 
-  test('the first minibatch: loss 0, plain policy gradient', () => {
+  test('the first minibatch: loss 0, plain policy gradient', async () => {
     const { value, grad } = tf.valueAndGrad((logprobs) =>
       policyLoss(logprobs as tf.Tensor1D, {
         oldLogprobs: vector(oldLogprobs),
@@ -151,8 +152,8 @@ function golden({ inputs, kl_to_reference, token_rewards, ...reference }: Fields
         clipRange: hyper.clip,
       }),
     )(vector(oldLogprobs));
-    expect(value).toBeAllclose(tf.scalar(reference.first_minibatch.policy_loss), float32);
-    expect(grad).toBeAllclose(vector(tokens(reference.first_minibatch.grad_new_logprobs)), float32);
+    expect(await value.data()).toBeAllclose([reference.first_minibatch.policy_loss], float32);
+    expect(await grad.data()).toBeAllclose(tokens(reference.first_minibatch.grad_new_logprobs), float32);
   });
 
   test('diagnostics', () => {
@@ -192,7 +193,7 @@ function golden({ inputs, kl_to_reference, token_rewards, ...reference }: Fields
     const unclipped = inputGradients[0]!.clone();
     const { gradients, norm } = await clipByGlobalNorm(inputGradients, hyper.max_grad_norm);
     expect([norm]).toBeAllclose([expected.global_norm], float32);
-    expect(gradients[0]!).toBeAllclose(unclipped.mul(expected.coefficient), float32);
+    expect(await gradients[0]!.data()).toBeAllclose(await unclipped.mul(expected.coefficient).data(), float32);
   });
 }
 

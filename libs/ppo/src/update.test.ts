@@ -11,8 +11,8 @@ import {
   sequenceLogProbabilities,
 } from '@surefoot/language-model';
 import type { LanguageModel } from '@surefoot/language-model';
-import { openBackend, randomStream } from '@surefoot/tensor';
-import '@surefoot/tensor/testing';
+import { randomStream } from '@surefoot/tensor';
+import { testBackends } from '@surefoot/tensor/testing';
 import { createLearner, disposeLearner, type Learner } from './learner';
 import { learnerState, restoreLearner } from './learner-state';
 import { resolvePpoConfig, type PpoConfig } from './ppo-config';
@@ -61,9 +61,9 @@ const bits = async (learner: Learner) => {
   return { numbers, tensors: [...tensors].map(([name, { data }]) => [name, Buffer.from(data.buffer).toString('hex')]) };
 };
 
-describe.each(['wasm', 'cpu'] as const)('an iteration on %s', (backend) => {
+describe.each(testBackends)('an iteration on $title', ({ open, keepsBits }) => {
   beforeAll(async () => {
-    await openBackend(backend);
+    await open();
   });
   beforeEach(() => {
     const sizes = { vocabularySize: 11, hiddenSize: 12, layers: 2, heads: 2, maxPositions: 16 };
@@ -95,12 +95,12 @@ describe.each(['wasm', 'cpu'] as const)('an iteration on %s', (backend) => {
   });
 
   test.each([8, 4, 1])(
-    'the first ratio is exactly 1 in minibatches of %i, also after the policy has moved',
+    `the first ratio is ${keepsBits ? 'exactly 1' : '1 to 1e-5'} in minibatches of %i, also after the policy has moved`,
     async (size) => {
       const learning = learner({ minibatchSize: size });
       for (const iteration of [0, 1]) {
         const metrics = await iterate(learning, iteration);
-        expect(metrics['policy/ratio_deviation_first']).toBe(0);
+        expect(metrics['policy/ratio_deviation_first']).toBeLessThanOrEqual(keepsBits ? 0 : 1e-5);
         expect(metrics['optimizer/steps']).toBe((3 * 8) / size);
       }
     },
@@ -130,7 +130,8 @@ describe.each(['wasm', 'cpu'] as const)('an iteration on %s', (backend) => {
       (await bits(learning)).tensors.filter(([name]) => /^policy\//.test(name!));
     expect(await policy(with_)).toEqual(await policy(without));
     // Its own first step is that of its last layer: the layer before has no gradient through weights of 0.
-    expect(with_.valueNetwork.parameters.get('out.weight')!.abs().sum().dataSync()[0]).toBeGreaterThan(0);
+    const last = await with_.valueNetwork.parameters.get('out.weight')!.data();
+    expect(last.some((weight) => weight !== 0)).toBe(true);
   });
 
   test('epochs stop once the policy has moved too far from the rollouts', async () => {

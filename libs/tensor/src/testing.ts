@@ -39,6 +39,8 @@ expect.extend({
 /** A backend with one of its kernel builds, for `describe.each(testBackends)('…, $title', …)`. */
 export interface TestBackend {
   title: string;
+  /** Whether a row has the same bits alone and in any batch; elsewhere a product is summed in an order chosen by its shape. */
+  keepsBits: boolean;
   open(): Promise<Backend>;
 }
 
@@ -57,7 +59,8 @@ export const testBackends: TestBackend[] = [
 export const fastTestBackends = testBackends.filter(({ title }) => !/plain|wasm simd/.test(title));
 
 function testBackend(name: Backend['name'], kernelBuild: KernelBuild): TestBackend {
-  return { title: `${name} ${kernelBuild}`, open: () => openBackend(name, { kernelBuild }) };
+  const keepsBits = name === 'cpu' || /simd/.test(kernelBuild);
+  return { title: `${name} ${kernelBuild}`, keepsBits, open: () => openBackend(name, { kernelBuild }) };
 }
 
 /** The path of a golden file beside the repository, or undefined, with a warning, where there is none: skip the test then. */

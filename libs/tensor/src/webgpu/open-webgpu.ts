@@ -10,6 +10,9 @@ import { webgpuKernels } from './webgpu-kernels';
 /** The release of TensorFlow.js' backend whose internals are used here. */
 const testedVersion = '4.22.0';
 
+/** `MatMulProgramType.MatMulPackedProgram` of that release. */
+const tiledProduct = 3;
+
 let opened: Promise<OpenedDevice> | undefined;
 
 /**
@@ -53,6 +56,9 @@ function register(device: OpenedDevice): void {
   /* eslint-enable @typescript-eslint/no-require-imports */
   // The results of small operations would otherwise depend on whether their inputs have been read before.
   tf.env().set('WEBGPU_CPU_FORWARD', false);
+  // The product in tiles, for every shape: of the others one adds atomically, in an order that changes from run to run, and all
+  // have more barriers than it, which in software cost twenty times the product.
+  tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', tiledProduct);
   tf.registerBackend('webgpu', () => CheckedBackend.on(device));
 }
 

@@ -9,16 +9,19 @@ const rows = { integers: ['width'] } as const;
 const columns = 'var j = lane; j < uniforms.width; j += lanes';
 const ownRow = 'let start = row * uniforms.width;';
 
-/** `top`: the largest of the row; `log_sum`: log of the sum of exp(x - top). */
+/**
+ * `top`: the largest of the row; `log_sum`: log of the sum of exp(x - top). A NaN is handed on by hand: WGSL need not, and
+ * SwiftShader's exp makes a number of it.
+ */
 const logSum = `
   ${ownRow}
   var own_top = -3.402823e+38f;
   for (${columns}) { own_top = max(own_top, x[start + j]); }
   let top = largest(lane, own_top);
   var own_sum = 0.0;
-  for (${columns}) { own_sum += exp(x[start + j] - top); }
+  for (${columns}) { own_sum += select(exp(x[start + j] - top), uniforms.NAN, isnan(x[start + j])); }
   let sum = total(lane, own_sum);
-  let log_sum = log(sum);`;
+  let log_sum = select(log(sum), uniforms.NAN, isnan(sum));`;
 
 export const softmax: RowShader = {
   ...rows,
@@ -167,7 +170,7 @@ export const sumOfSquares: Shader = {
 const geluParts = `
   let square = x[i] * x[i];
   let inner = 0.7978845608 * x[i] * (1.0 + 0.044715 * square);
-  let small = exp(-2.0 * abs(inner));
+  let small = select(exp(-2.0 * abs(inner)), uniforms.NAN, isnan(inner));
   let tanh_ = sign(inner) * (1.0 - small) / (1.0 + small);`;
 
 export const gelu: Shader = {
