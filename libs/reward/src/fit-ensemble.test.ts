@@ -7,7 +7,7 @@ import { digestFile, readJson } from '@surefoot/files';
 import { disposeModel, loadModel, parameterCount, parseModelConfig, type ModelConfig } from '@surefoot/language-model';
 import { readPairs, type PreferencePair } from '@surefoot/preference';
 import { openBackend } from '@surefoot/tensor';
-import '@surefoot/tensor/testing';
+import { fastTestBackends } from '@surefoot/tensor/testing';
 import { calibrateEnsemble } from './calibrate';
 import { encodeSequence } from './encode-pairs';
 import { disposeEnsemble, ensembleSize, loadEnsemble } from './ensemble';
@@ -280,5 +280,41 @@ describe('an ensemble folder', () => {
     expect(plain).toMatchObject({ name: 'member-0', calibration: [{ mean: 0, scale: 1 }], maxTokens: 32 });
     disposeEnsemble(plain);
     await expect(loadEnsemble(join(task, 'base'))).rejects.toThrow('a reward model is needed');
+  });
+});
+
+// One epoch of small batches: a software adapter takes a second for a step.
+describe.each(fastTestBackends)('a small fit on $title', ({ open, keepsBits }) => {
+  beforeAll(async () => {
+    await open();
+  });
+
+  test('that was killed is finished with the same bytes, and differs from one in micro-batches by rounding', async () => {
+    const small = { epochs: 1, members: 2, pairs: pairs.slice(0, 8), batchSize: 4 };
+    const { members } = await fitEnsemble(options(small));
+    const whole = await Promise.all([weights(out, 0), weights(out, 1)]);
+    await rm(join(out, 'member-1'), { recursive: true });
+    await rm(join(out, 'ensemble.json'));
+    await fitEnsemble(options(small));
+    expect(await Promise.all([weights(out, 0), weights(out, 1)])).toEqual(whole);
+    const parts = await fitEnsemble(options({ ...small, members: 1, out: `${out}-parts`, tokenBudget: 40 }));
+    expect(parts.members[0]!.training.logLoss).toBeCloseTo(members[0]!.training.logLoss, 4);
+  });
+
+  test(`scores a sequence alone as in a batch, ${keepsBits ? 'to the bit' : 'to 1e-5'}`, async () => {
+    await fitEnsemble(options({ epochs: 1, members: 2, pairs: pairs.slice(0, 4), batchSize: 4 }));
+    const ensemble = await loadEnsemble(out);
+    const sequences = pairs
+      .slice(0, 4)
+      .map(({ prompt, chosen }) =>
+        encodeSequence(ensemble.tokenizer, { prompt, response: chosen, truncated: false }, ensemble.maxTokens),
+      );
+    const together = await scoreSequences(ensemble, sequences);
+    for (const [i, sequence] of sequences.entries()) {
+      const [alone] = await scoreSequences(ensemble, [sequence]);
+      if (keepsBits) expect(Array.from(alone!)).toEqual(Array.from(together[i]!));
+      else expect(alone!).toBeAllclose(together[i]!, { atol: 1e-5 });
+    }
+    disposeEnsemble(ensemble);
   });
 });
