@@ -3,7 +3,18 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { currentBackend, gelu, openBackend, type Backend, type BackendName, type KernelBuild } from './index';
+import {
+  backendIdentity,
+  currentBackend,
+  gelu,
+  inspectMachine,
+  openBackend,
+  planAuto,
+  type Backend,
+  type BackendName,
+  type BackendOptions,
+  type KernelBuild,
+} from './index';
 import './testing';
 
 describe('openBackend', () => {
@@ -11,13 +22,22 @@ describe('openBackend', () => {
     expect(() => currentBackend()).toThrow(expect.objectContaining({ kind: 'failed_precondition' }));
   });
 
-  test('auto is wasm with the fastest kernels', async () => {
+  test('auto is wasm with the fastest kernels, where no model is known', async () => {
     const backend = await openBackend();
     expect(backend).toMatchObject({ name: 'wasm', kernelBuild: 'relaxed-simd' });
     expect(backend.reason).toBe(
-      'auto: wasm needs nothing installed and is the only backend of this build; relaxed-simd kernels are the fastest that run here',
+      'auto: relaxed-simd kernels are the fastest that run here; not tensorflow: gains from 0.3 M parameters, and the model is not known yet; not webgpu: gains from 1 M parameters, and the model is not known yet',
     );
     expect(currentBackend()).toBe(backend);
+  });
+
+  test('auto is what this machine is planned to compute a large model with', async () => {
+    const { name, reason } = await openBackend('auto', { parameters: 1e9 });
+    const { attempts } = planAuto(inspectMachine(), { parameters: 1e9 });
+    expect(attempts.map((attempt) => attempt.name)).toContain(name);
+    for (const other of ['tensorflow', 'webgpu', 'wasm'])
+      if (other !== name) expect(reason).toContain(`not ${other}: `);
+    await openBackend('wasm');
   });
 
   test.each(['plain', 'simd', 'relaxed-simd'] as KernelBuild[])('%s can be insisted on', async (kernelBuild) => {
@@ -25,19 +45,31 @@ describe('openBackend', () => {
   });
 
   test.each([
-    ['tensorflow', undefined],
-    ['webgpu', undefined],
-    ['cpu', 'simd'],
-  ] as [BackendName, KernelBuild | undefined][])(
-    '%s %s is refused, and the open backend stays',
-    async (name, kernelBuild) => {
+    ['cpu', { kernelBuild: 'simd' }, 'has no simd kernels'],
+    ['wasm', { requireGpu: true }, 'a GPU is required, and wasm computes on the CPU'],
+    ['cpu', { requireGpu: true }, 'a GPU is required, and cpu computes on the CPU'],
+  ] as [BackendName, BackendOptions, string][])(
+    '%s %j is refused, and the open backend stays',
+    async (name, options, message) => {
       const open = await openBackend('wasm');
-      await expect(openBackend(name, kernelBuild && { kernelBuild })).rejects.toMatchObject({
+      await expect(openBackend(name, options)).rejects.toMatchObject({
         kind: 'failed_precondition',
+        message: expect.stringContaining(message),
       });
       expect(currentBackend()).toBe(open);
+      expect(tf.getBackend()).toBe('wasm');
     },
   );
+
+  test('an identity names what decides the last bits, and nothing else', () => {
+    const machine = { version: '2.21.0', device: 'CPU', isGpu: false, threads: 2, memoryBytes: 1, reason: '' };
+    expect(backendIdentity({ ...machine, name: 'wasm', kernelBuild: 'simd' })).toBe('wasm simd');
+    const tensorflow = { ...machine, name: 'tensorflow', kernelBuild: 'tuned' } as const;
+    expect(backendIdentity(tensorflow)).toBe('tensorflow tuned 2.21.0 CPU 2 threads');
+    expect(backendIdentity({ ...tensorflow, device: 'NVIDIA H100', isGpu: true })).toBe(
+      'tensorflow tuned 2.21.0 NVIDIA H100',
+    );
+  });
 
   test('tensors survive a change of backend', async () => {
     await openBackend('wasm');

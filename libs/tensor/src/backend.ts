@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
 import { chooseBackend } from './choose-backend';
 import type { Kernels } from './kernels';
@@ -8,13 +9,19 @@ let open: Opened | undefined;
 /**
  * Opens the backend of this thread: the process's, or a worker's, each with a heap of its own.
  *
- * A second call may ask for another build or backend; tensors stay usable.
+ * A second call may ask for another build or backend; tensors stay usable. Where it fails, what was open stays open.
  *
  * @param name `auto` chooses by what the machine has and how large the model is (choose-backend.ts)
  * @throws DomainError failed_precondition if the backend or kernel build does not work here, saying why and what to do
  */
 export async function openBackend(name: BackendName = 'auto', options: BackendOptions = {}): Promise<Backend> {
-  open = await chooseBackend(name, options);
+  try {
+    open = await chooseBackend(name, options);
+  } catch (error) {
+    // One that opened and was not what was asked for has become TensorFlow.js' current one.
+    if (open) await tf.setBackend(open.backend.name);
+    throw error;
+  }
   return open.backend;
 }
 

@@ -1,10 +1,11 @@
 export { createAdamW, type AdamW, type AdamWOptions } from './adamw';
 export { attention, cachedAttention, createKeyValueCache } from './attention';
 export { currentBackend, openBackend } from './backend';
+export { inspectMachine, openPlanned, planAuto } from './choose-backend';
 export { gelu, layerNorm, linear } from './dense';
 export { clipByGlobalNorm, valueAndGradients } from './gradients';
 export type { KeyValueCache, LinearOptions, PositionRows } from './kernels';
-export type { Backend, BackendName, BackendOptions, KernelBuild } from './opened';
+export { backendIdentity, type Backend, type BackendName, type BackendOptions, type KernelBuild } from './opened';
 export { randomStream, type RandomStream } from './random-stream';
 export { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors';
 export { warmupThenDecay } from './schedule';

@@ -25,6 +25,18 @@ export interface Backend {
   readonly reason: string;
 }
 
+/**
+ * What of a backend decides the last bits of results: a run records it, and a resumed run insists on it.
+ *
+ * The kernels on wasm are ours; elsewhere releases and devices round differently, and TensorFlow divides a sum among its
+ * threads.
+ */
+export function backendIdentity({ name, kernelBuild, version, device, isGpu, threads }: Backend): string {
+  const native = name === 'tensorflow' || name === 'webgpu' ? [version, device] : [];
+  const divided = name === 'tensorflow' && !isGpu ? [`${threads} ${threads === 1 ? 'thread' : 'threads'}`] : [];
+  return [name, kernelBuild, ...native, ...divided].join(' ');
+}
+
 /** A backend that is ready, with the kernels that run on it. */
 export interface Opened {
   backend: Backend;
