@@ -38,6 +38,16 @@ export const commonSettings = {
     .transform((value) => value === '1'),
 };
 
+/** What every process that computes takes besides; the names are those of `openBackend`'s options. */
+export const computeSettings = {
+  SUREFOOT_BACKEND: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
+  SUREFOOT_THREADS: integer(1, 1024).optional(),
+  SUREFOOT_REQUIRE_GPU: z
+    .enum(['0', '1'])
+    .default('0')
+    .transform((value) => value === '1'),
+};
+
 /**
  * The configuration of a process. A variable that is set but empty counts as not set.
  *

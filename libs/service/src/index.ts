@@ -1,7 +1,15 @@
 export { callServerStream, callUnary, createClient, type CallSettings } from './client';
 export type { CallContext } from './call';
 export { createComputeWorker, exposeToParent, workerFile, type ComputeWorker } from './compute-worker';
-export { commonSettings, hostAndPort, integer, parseHostAndPort, readConfig, type Environment } from './config';
+export {
+  commonSettings,
+  computeSettings,
+  hostAndPort,
+  integer,
+  parseHostAndPort,
+  readConfig,
+  type Environment,
+} from './config';
 export { implement, type BidiStreamingHandler, type BoundService, type Handlers, type Send } from './handlers';
 export { createLogger, type Logger } from './logger';
 export { transferring, type Call, type Procedures } from './message-rpc';

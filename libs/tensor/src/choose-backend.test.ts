@@ -60,7 +60,7 @@ describe('planAuto', () => {
       undefined,
     ]);
     expect(reasons(bare, large, true)).toEqual([
-      'no NVIDIA driver is loaded',
+      'no NVIDIA driver is loaded (a container needs --gpus all, a pod nvidia.com/gpu)',
       'there is no graphics card',
       'computes on the CPU',
     ]);
@@ -113,7 +113,7 @@ describe('openPlanned', () => {
     await expect(openPlanned(plan(bare, true), opening({}))).rejects.toMatchObject({
       kind: 'failed_precondition',
       message:
-        'a GPU is required and none was found; not tensorflow: no NVIDIA driver is loaded; not webgpu: there is no graphics card; not wasm: computes on the CPU',
+        'a GPU is required and none was found; not tensorflow: no NVIDIA driver is loaded (a container needs --gpus all, a pod nvidia.com/gpu); not webgpu: there is no graphics card; not wasm: computes on the CPU',
     });
     await expect(openPlanned(plan(nvidia, true), opening({ tensorflow: false, webgpu: false }))).rejects.toThrow(
       'not tensorflow: no GPU: kernels of tensorflow; not webgpu: no GPU: kernels of webgpu;',

@@ -55,7 +55,9 @@ export function planAuto(
   const { tensorflow, webgpu, hasNvidiaDriver: hasDriver, hasGraphicsCard: hasCard } = machine;
   const tooSmall = (least: number) => whyTooSmall(parameters, least);
   const forGpu = requireGpu ? undefined : tooSmall(gainsFrom.gpu);
-  const noDriver = hasDriver ? undefined : 'no NVIDIA driver is loaded';
+  const noDriver = hasDriver
+    ? undefined
+    : 'no NVIDIA driver is loaded (a container needs --gpus all, a pod nvidia.com/gpu)';
   const cpuBuild = tensorflow.kind === 'gpu' ? undefined : 'the CPU build (run npm run install:tensorflow -- --gpu)';
   const notCuda = forGpu ?? noDriver ?? unusable(tensorflow, ' -- --gpu') ?? cpuBuild;
   const notWebgpu = forGpu ?? (hasCard ? undefined : 'there is no graphics card') ?? unusable(webgpu);

@@ -1,3 +1,4 @@
+import type { DomainError } from '@surefoot/errors';
 import type { z } from 'zod';
 import type { Terminal } from './terminal';
 import type { OptionSpec, OptionSpecs, OptionValues } from './option';
@@ -6,6 +7,8 @@ import type { OptionSpec, OptionSpecs, OptionValues } from './option';
 export interface Result {
   document: unknown;
   text: string;
+  /** What the command has found wrong; it then ends with status 1. */
+  failure?: DomainError;
 }
 
 /** Where a command runs. */

@@ -7,6 +7,8 @@ export interface OptionSpec<Schema extends z.ZodType = z.ZodType> {
   description: string;
   /** Checks a string from the command line or a value of the config file, and fills the default. */
   schema: Schema;
+  /** Variable of the environment that holds where neither flag nor file says anything. */
+  variable?: string;
 }
 
 /** Options by name, in camelCase as config files write them; the flag is the same in kebab-case. */
@@ -69,11 +71,14 @@ export const seed = (fallback: number) =>
   option('<n>', 'seed of everything random', integer({ min: 0 }).default(fallback));
 
 /** `--backend`, for every command that computes. */
-export const backend = option(
-  '<name>',
-  'what computes: auto, tensorflow, webgpu, wasm or cpu',
-  z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
-);
+export const backend = {
+  ...option(
+    '<name>',
+    'what computes: auto, tensorflow, webgpu, wasm or cpu',
+    z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
+  ),
+  variable: 'SUREFOOT_BACKEND',
+};
 
 /** `--address`, of a service that is running. */
 export const address = text.regex(

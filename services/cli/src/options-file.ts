@@ -4,7 +4,7 @@ import { UsageError } from './failure';
 import { flagName, type OptionSpecs } from './option';
 
 /**
- * The options of a command: flags over the values of a `--config` file over defaults.
+ * The options of a command: flags over the values of a `--config` file over the environment over defaults.
  *
  * @param flags what the command line held, by option name
  * @param file YAML or JSON mapping of option names (camelCase or kebab-case) to values
@@ -13,16 +13,19 @@ import { flagName, type OptionSpecs } from './option';
 export async function readOptions(
   specs: OptionSpecs,
   flags: Record<string, unknown>,
-  file?: string,
+  { file, env }: { file?: string; env: NodeJS.ProcessEnv },
 ): Promise<Record<string, unknown>> {
   const values = { ...(file === undefined ? {} : await readOptionsFile(specs, file)), ...defined(flags) };
   const problems: string[] = [];
   const options: Record<string, unknown> = {};
-  for (const [name, { schema }] of Object.entries(specs)) {
-    const { success, data, error } = schema.safeParse(values[name]);
+  for (const [name, { schema, variable }] of Object.entries(specs)) {
+    const fromEnvironment = (variable && env[variable]) || undefined;
+    const { success, data, error } = schema.safeParse(values[name] ?? fromEnvironment);
+    const reasons = () => error!.issues.map((issue) => issue.message).join(', ');
     if (success) options[name] = data;
+    else if (values[name] === undefined && fromEnvironment) problems.push(`${variable} ${reasons()}`);
     else if (values[name] === undefined) problems.push(`${flagName(name)} is required`);
-    else problems.push(`${flagName(name)} ${error.issues.map((issue) => issue.message).join(', ')}`);
+    else problems.push(`${flagName(name)} ${reasons()}`);
   }
   if (problems.length > 0) throw new UsageError(`${problems.join('; ')} (see --help)`);
   return options;

@@ -47,10 +47,12 @@ function addCommand(program: Command, spec: CommandSpec, context: Context): void
     const options = await readOptions(
       { ...spec.arguments, ...spec.options } as OptionSpecs,
       { ...given, ...flags },
-      file,
+      { file, env: context.env },
     );
     const result = await spec.run(options as never, context);
-    if (result) await context.terminal.print(`${json ? toJson(result.document) : result.text}\n`);
+    if (!result) return;
+    await context.terminal.print(`${json ? toJson(result.document) : result.text}\n`);
+    if (result.failure) throw result.failure;
   });
 }
 

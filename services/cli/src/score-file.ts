@@ -53,7 +53,7 @@ export async function scoreFile(
   };
   const noteRow = ({ file, line, reason }: InvalidRow) => passOver(`${file} line ${line}: ${reason}`);
   const rows = await readRollouts(options.in, options.skipInvalid ? noteRow : undefined);
-  const scorer = await openScorer(options);
+  const scorer = await openScorer(options, context);
   const calibration = options.raw ? scorer.calibration.map(() => ({ mean: 0, scale: 1 })) : scorer.calibration;
   const task = { label: 'score', unit: 'rollouts', size: scorer.batchSize };
   try {

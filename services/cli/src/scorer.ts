@@ -5,13 +5,16 @@ import { RewardEnsembleClient, type RolloutScore } from '@surefoot/proto/surefoo
 import {
   disposeEnsemble,
   encodeSequence,
+  ensembleSize,
   loadEnsemble,
   scoreSequences,
   type Calibration,
   type RewardEnsemble,
 } from '@surefoot/reward';
 import { callUnary, createClient } from '@surefoot/service';
-import { openBackend, type BackendName } from '@surefoot/tensor';
+import type { BackendName } from '@surefoot/tensor';
+import type { Context } from './command';
+import { openForModel } from './compute/open-backend';
 import { UsageError } from './failure';
 import { atLine } from './lines';
 import { checkIds } from './model-options';
@@ -43,20 +46,20 @@ export const scorerOptions = {
 };
 
 /** What scores: exactly one of an ensemble folder, a reward-model folder and a service. */
-export async function openScorer(options: {
-  ensemble?: string;
-  model?: string;
-  address?: string;
-  backend: BackendName;
-}): Promise<Scorer> {
+export async function openScorer(
+  options: { ensemble?: string; model?: string; address?: string; backend: BackendName },
+  context: Context,
+): Promise<Scorer> {
   const folders = [options.ensemble, options.model].filter((folder) => folder !== undefined);
   if (folders.length + (options.address === undefined ? 0 : 1) !== 1)
     throw new UsageError('give exactly one of --ensemble, --model (of score) and --address');
-  return options.address === undefined ? localScorer(folders[0]!, options.backend) : remoteScorer(options.address);
+  return options.address === undefined
+    ? localScorer(folders[0]!, options.backend, context)
+    : remoteScorer(options.address);
 }
 
-async function localScorer(folder: string, name: BackendName): Promise<Scorer> {
-  await openBackend(name);
+async function localScorer(folder: string, name: BackendName, context: Context): Promise<Scorer> {
+  await openForModel(name, context, (await ensembleSize(folder)).parameters);
   const ensemble = await loadEnsemble(folder);
   const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
     const encoded = rows.map((row) => encode(ensemble, row));

@@ -1,6 +1,5 @@
 import { createComputeWorker, workerFile, type ComputeWorker, type Logger } from '@surefoot/service';
-import type { BackendName } from '@surefoot/tensor';
-import type { ComputeProcedures, MainProcedures } from './compute-thread';
+import type { ComputeProcedures, ComputeSettings, MainProcedures } from './compute-thread';
 
 /** A compute thread that is started when it is needed, and anew where it broke down. */
 export interface Compute {
@@ -10,12 +9,16 @@ export interface Compute {
   close(): Promise<void>;
 }
 
-/** @param backend opened in the thread @param logger told which backend it is, and when the thread breaks down */
-export function createCompute(backend: BackendName, logger: Logger): Compute {
+/** @param settings of the backend, opened in the thread @param logger told which it is, and when the thread breaks down */
+export function createCompute(settings: ComputeSettings, logger: Logger): Compute {
   let worker: ComputeWorker<ComputeProcedures> | undefined;
   let current: Partial<MainProcedures> = {};
   let closed = false;
   const procedures: MainProcedures = {
+    opened: (backend) => {
+      // Plain operations are many times slower.
+      logger[backend.kernelBuild === 'plain' ? 'warn' : 'info']({ backend }, 'backend opened');
+    },
     score: (request) => current.score!(request),
     iterationDone: (line) => current.iterationDone!(line),
     warn: (message) => current.warn!(message),
@@ -24,7 +27,7 @@ export function createCompute(backend: BackendName, logger: Logger): Compute {
 
   const open = async () => {
     const opened = createComputeWorker<ComputeProcedures>(workerFile(__dirname, 'compute-thread'), {
-      data: { backend },
+      data: settings,
       procedures,
     });
     void opened.failed.then((error) => {
@@ -33,9 +36,7 @@ export function createCompute(backend: BackendName, logger: Logger): Compute {
     });
     worker = opened;
     try {
-      const opening = await opened.call('open', undefined);
-      // Plain operations are many times slower.
-      logger[opening.kernelBuild === 'plain' ? 'warn' : 'info'](opening, 'backend open');
+      await opened.call('open', undefined);
     } catch (error) {
       worker = undefined;
       await opened.close();

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import type { GenerateRequest } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { Logger } from '@surefoot/service';
-import type { BackendName } from '@surefoot/tensor';
 import { createCompute } from './compute';
+import type { ComputeSettings } from './compute-thread';
 import { resolveDataPath } from './data-path';
 import type { GeneratedResponse } from './generate';
 import { runFiles, runFolder } from './run-folder';
@@ -24,13 +24,13 @@ const limits = { prompts: 256, promptCharacters: 65_536, maxNewTokens: 4096 };
 const defaultNewTokens = 128;
 
 export function createGenerator(options: {
-  backend: BackendName;
+  computing: ComputeSettings;
   runsDirectory: string;
   dataDirectory: string;
   logger: Logger;
 }): Generator {
-  const { backend, runsDirectory, dataDirectory, logger } = options;
-  const compute = createCompute(backend, logger);
+  const { computing, runsDirectory, dataDirectory, logger } = options;
+  const compute = createCompute(computing, logger);
   let busy = false;
   return {
     async generate(request, onResponse, signal) {

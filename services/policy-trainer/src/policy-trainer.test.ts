@@ -362,7 +362,13 @@ describe('a trainer process', () => {
     await expect(start({ SUREFOOT_ADDRESS: trainer.address })).rejects.toThrow(
       /status 1.*another process uses that port/s,
     );
-    await expect(start({ SUREFOOT_BACKEND: 'webgpu' })).rejects.toThrow(/status 1.*not available/s);
+    const nowhere = { SUREFOOT_BACKEND: 'tensorflow', SUREFOOT_TENSORFLOW_DIR: join(world.data, 'nothing') };
+    await expect(start(nowhere)).rejects.toThrow(
+      /status 1.*policy-trainer: backend tensorflow: native TensorFlow is not installed; run npm run install:tensorflow$/s,
+    );
+    await expect(start({ SUREFOOT_BACKEND: 'wasm', SUREFOOT_REQUIRE_GPU: '1' })).rejects.toThrow(
+      /status 1.*a GPU is required, and wasm computes on the CPU/s,
+    );
   });
 
   test('whose disk is full fails the run, writes no half file, and goes on when there is room', async () => {

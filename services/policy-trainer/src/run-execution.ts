@@ -1,6 +1,6 @@
 import type { Logger } from '@surefoot/service';
-import type { BackendName } from '@surefoot/tensor';
 import { createCompute } from './compute';
+import type { ComputeSettings } from './compute-thread';
 import type { LiveRun } from './live-run';
 import type { RunSettings } from './run-settings';
 import { checkEnsemble, connectScorers } from './scorers';
@@ -25,12 +25,12 @@ export interface RunExecution {
 
 /** @param options.patienceMs how long a run waits while no scorer answers */
 export function createRunExecution(options: {
-  backend: BackendName;
+  computing: ComputeSettings;
   patienceMs: number;
   logger: Logger;
 }): RunExecution {
-  const { backend, patienceMs, logger } = options;
-  const compute = createCompute(backend, logger);
+  const { computing, patienceMs, logger } = options;
+  const compute = createCompute(computing, logger);
   return {
     prepare: async () => void (await compute.thread({})),
     check: checkEnsemble,

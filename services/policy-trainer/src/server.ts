@@ -11,8 +11,12 @@ import { openRuns } from './runs';
 export async function startPolicyTrainer(config: Config, logger: Logger): Promise<RunningService> {
   const runsDirectory = resolve(config.SUREFOOT_RUNS_DIR);
   const dataDirectory = resolve(config.SUREFOOT_DATA_DIR);
-  const backend = config.SUREFOOT_BACKEND;
-  const execution = createRunExecution({ backend, patienceMs: config.SUREFOOT_SCORER_PATIENCE_MS, logger });
+  const computing = {
+    backend: config.SUREFOOT_BACKEND,
+    threads: config.SUREFOOT_THREADS,
+    requireGpu: config.SUREFOOT_REQUIRE_GPU,
+  };
+  const execution = createRunExecution({ computing, patienceMs: config.SUREFOOT_SCORER_PATIENCE_MS, logger });
   const runs = await openRuns({
     runsDirectory,
     dataDirectory,
@@ -20,7 +24,7 @@ export async function startPolicyTrainer(config: Config, logger: Logger): Promis
     execution,
     logger,
   });
-  const generator = createGenerator({ backend, runsDirectory, dataDirectory, logger });
+  const generator = createGenerator({ computing, runsDirectory, dataDirectory, logger });
   const server = await serve({
     services: [implement(PolicyTrainerService, createHandlers(runs, generator))],
     address: config.SUREFOOT_ADDRESS,

@@ -10,7 +10,7 @@ import {
   type Tokenizer,
 } from '@surefoot/language-model';
 import { goldScore, parseGold, readPrompts, type Prompt } from '@surefoot/preference';
-import { currentBackend } from '@surefoot/tensor';
+import { backendIdentity, currentBackend } from '@surefoot/tensor';
 import type { TrainingJob } from './training-job';
 
 /** A prompt as the policy reads it. */
@@ -72,7 +72,6 @@ async function completeStart(reference: LanguageModel, job: TrainingJob): Promis
     );
   const encodeFile = async (path: string) =>
     (await readPrompts(path)).map(({ prompt }) => encode(tokenizer, prompt, room));
-  const { name, kernelBuild } = currentBackend();
   return {
     reference,
     tokenizer,
@@ -87,7 +86,7 @@ async function completeStart(reference: LanguageModel, job: TrainingJob): Promis
       gold: paths.gold ? await digestFile(paths.gold) : 'none',
       ensemble: ensembleDigest,
       judge: judgeDigest ?? 'none',
-      backend: `${name} ${kernelBuild}`,
+      backend: backendIdentity(currentBackend()),
     },
   };
 }

@@ -76,10 +76,16 @@ describe('a process that cannot start says why in one line and ends with status 
     ]);
   }, 30_000);
 
-  test('a backend that this build does not have is named', async () => {
-    const { ended, stderr } = await start({ SUREFOOT_MODEL: small, SUREFOOT_BACKEND: 'tensorflow' });
-    expect(await ended).toBe(1);
-    expect(stderr).toEqual([expect.stringContaining('backend tensorflow is not available in this build yet')]);
+  test('a backend that is not there, and a GPU that is required and not there, are named', async () => {
+    const nowhere = { SUREFOOT_BACKEND: 'tensorflow', SUREFOOT_TENSORFLOW_DIR: join(folder.path, 'nothing') };
+    const missing = await start({ SUREFOOT_MODEL: small, ...nowhere });
+    expect(await missing.ended).toBe(1);
+    expect(missing.stderr).toEqual([
+      'reward-ensemble: backend tensorflow: native TensorFlow is not installed; run npm run install:tensorflow',
+    ]);
+    const noGpu = await start({ SUREFOOT_MODEL: small, SUREFOOT_BACKEND: 'wasm', SUREFOOT_REQUIRE_GPU: '1' });
+    expect(await noGpu.ended).toBe(1);
+    expect(noGpu.stderr).toEqual([expect.stringContaining('a GPU is required, and wasm computes on the CPU')]);
   });
 });
 

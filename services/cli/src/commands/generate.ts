@@ -1,7 +1,16 @@
-import { disposeModel, encodePrompt, loadModel, loadTokenizer, sample } from '@surefoot/language-model';
-import { openBackend, randomStream } from '@surefoot/tensor';
+import {
+  disposeModel,
+  encodePrompt,
+  loadModel,
+  loadTokenizer,
+  parameterCount,
+  readModelConfig,
+  sample,
+} from '@surefoot/language-model';
+import { randomStream } from '@surefoot/tensor';
 import { z } from 'zod';
 import { defineCommand } from '../command';
+import { openForModel } from '../compute/open-backend';
 import { atLine, inBatches, inFile, outFile, readLines, writeLines } from '../lines';
 import { checkIds, modelFolder, refuseUnavailableWeights, weights } from '../model-options';
 import { backend, flag, integer, number, option, seed } from '../option';
@@ -42,7 +51,7 @@ export const generate = defineCommand({
   async run(options, context) {
     refuseUnavailableWeights(options.weights);
     const rows = await readLines(options.in, line);
-    await openBackend(options.backend);
+    await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
     const model = await loadModel(options.model, { head: 'causal-lm' });
     const tokenizer = await loadTokenizer(options.model);
     const encoded = rows.map(({ line: place, value }) => {

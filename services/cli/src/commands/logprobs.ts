@@ -6,14 +6,16 @@ import {
   loadTokenizer,
   logits,
   packSequences,
+  parameterCount,
+  readModelConfig,
   sequenceLogProbabilities,
   type LanguageModel,
   type Tokenizer,
 } from '@surefoot/language-model';
 import { readRollouts, type RolloutRow } from '@surefoot/preference';
-import { openBackend } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { defineCommand } from '../command';
+import { openForModel } from '../compute/open-backend';
 import { atLine, inBatches, inFile, outFile, writeLines } from '../lines';
 import { checkIds, modelFolder, refuseUnavailableWeights, weights } from '../model-options';
 import { backend, flag, integer, number, option } from '../option';
@@ -36,7 +38,7 @@ export const logprobs = defineCommand({
   async run(options, context) {
     refuseUnavailableWeights(options.weights);
     const rows = await readRollouts(options.in);
-    await openBackend(options.backend);
+    await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
     const model = await loadModel(options.model, { head: 'causal-lm' });
     const tokenizer = rows.some(({ ids }) => !ids) ? await loadTokenizer(options.model) : undefined;
     const sequences = rows.map((row) => {

@@ -4,12 +4,13 @@ import {
   createModel,
   disposeModel,
   loadTokenizer,
+  parameterCount,
   parseInitialisation,
   parseModelConfig,
   saveModel,
 } from '@surefoot/language-model';
-import { openBackend } from '@surefoot/tensor';
 import { defineCommand } from '../command';
+import { openForModel } from '../compute/open-backend';
 import { backend, option, seed, text } from '../option';
 
 export const modelCreate = defineCommand({
@@ -24,14 +25,14 @@ export const modelCreate = defineCommand({
     seed: seed(0),
     backend,
   },
-  async run({ like, tokenizer: tokenizerFolder, init, out, seed: modelSeed, backend: name }) {
+  async run({ like, tokenizer: tokenizerFolder, init, out, seed: modelSeed, backend: name }, context) {
     const config = parseModelConfig(await readJson(like), like);
     assertVocabularyFits(await loadTokenizer(tokenizerFolder), config);
     const initialisation = init === undefined ? undefined : parseInitialisation(await readJson(init), init);
-    await openBackend(name);
+    await openForModel(name, context, parameterCount(config));
     const model = createModel(config, modelSeed, initialisation);
     await publishFolder(out, (folder) => saveModel(model, folder, { tokenizerFolder }));
-    const parameters = [...model.parameters.values()].reduce((sum, { size }) => sum + size, 0);
+    const parameters = parameterCount(config);
     disposeModel(model);
     return { document: { folder: out, parameters, seed: modelSeed }, text: `${out}: ${parameters} parameters` };
   },

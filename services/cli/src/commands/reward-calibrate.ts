@@ -1,7 +1,7 @@
 import { readRollouts } from '@surefoot/preference';
-import { calibrateEnsemble } from '@surefoot/reward';
-import { openBackend } from '@surefoot/tensor';
+import { calibrateEnsemble, ensembleSize } from '@surefoot/reward';
 import { defineCommand } from '../command';
+import { openForModel } from '../compute/open-backend';
 import { inFile } from '../lines';
 import { refuseUnavailableWeights, weights } from '../model-options';
 import { backend, option, text } from '../option';
@@ -11,10 +11,10 @@ export const rewardCalibrate = defineCommand({
   summary: 'stores each member’s mean and scale over reference samples in ensemble.json',
   example: 'reward calibrate --ensemble ensemble --in samples.jsonl',
   options: { ensemble: option('<dir>', 'ensemble folder', text), in: inFile, weights, backend },
-  async run({ ensemble, in: file, weights: form, backend: name }) {
+  async run({ ensemble, in: file, weights: form, backend: name }, context) {
     refuseUnavailableWeights(form);
     const rollouts = await readRollouts(file);
-    await openBackend(name);
+    await openForModel(name, context, (await ensembleSize(ensemble)).parameters);
     const members = await calibrateEnsemble(ensemble, rollouts);
     const lines = members.map(
       ({ mean, scale }, k) => `member ${k}: mean ${mean.toFixed(4)}, scale ${scale.toFixed(4)}`,

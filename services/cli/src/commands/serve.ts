@@ -13,6 +13,8 @@ const setting = (value: string, description: string) =>
 const common = {
   address: setting('<host:port>', 'where it listens'),
   backend: setting('<name>', 'what computes: auto, tensorflow, webgpu, wasm or cpu'),
+  threads: setting('<n>', 'processor threads; default as many as there are cores'),
+  requireGpu: setting('<0|1>', '1: ends where no GPU computes'),
   logLevel: setting('<level>', 'debug, info, warn or error'),
   drainMs: setting('<ms>', 'time for accepted work when it ends'),
 };

@@ -7,6 +7,7 @@ import type { Progress } from '../progress';
 import type { FitProcedures } from './fit-thread';
 import { interruptible } from './interruptible';
 import { machine } from './machine';
+import { describeBackend } from './open-backend';
 
 type Thread = ComputeWorker<FitProcedures>;
 
@@ -34,9 +35,11 @@ export async function computeFit(
   const { members } = options;
   const started: Thread[] = [];
   let fittedBefore = 0;
+  let computes: Backend | undefined;
   let progress: Progress | undefined;
   const report = ({ steps, loss }: FitProgress) => {
     if (!progress) {
+      if (computes) terminal.note(`${label}: ${describeBackend(computes)}`);
       progress = terminal.progress(label, members * steps, 'steps');
       progress.advance(fittedBefore * steps);
     }
@@ -51,6 +54,7 @@ export async function computeFit(
 
   async function fit(): Promise<FitReport> {
     const [first, opened] = await start(backend, { threads, requireGpu, parameters: await parametersOf(options) });
+    computes = opened;
     const missing = await first.call('begin', undefined);
     fittedBefore = members - missing.length;
     // Other backends divide each operation among threads of their own.

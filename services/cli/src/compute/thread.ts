@@ -10,7 +10,7 @@ import {
 } from '@surefoot/language-model';
 import { writeBuiltinTask, type BuiltinTaskOptions } from '@surefoot/reward';
 import { exposeToParent } from '@surefoot/service';
-import { openBackend, type BackendName, type BackendOptions } from '@surefoot/tensor';
+import { openBackend, type Backend, type BackendName, type BackendOptions } from '@surefoot/tensor';
 import type { StepReport } from './compute';
 
 /** What every job is told besides its own options. */
@@ -23,14 +23,14 @@ interface Job<Options> {
 /** Long computations; they run in a thread, so that progress and Ctrl-C work meanwhile. */
 const procedures = {
   async writeTask({ backend, machine, options }: Job<BuiltinTaskOptions & { folder: string }>) {
-    await openBackend(backend, machine);
+    await open(backend, machine);
     const { folder, ...task } = options;
     await writeBuiltinTask(folder, { ...task, onProgress: ({ step, steps }) => report({ done: step, total: steps }) });
   },
 
   async pretrain({ backend, machine, options }: Job<PretrainOptions>) {
     const { model: source, out, sequences, training } = options;
-    await openBackend(backend, { ...machine, parameters: parameterCount(await readModelConfig(source)) });
+    await open(backend, { ...machine, parameters: parameterCount(await readModelConfig(source)) });
     const model = await loadModel(source, { head: 'causal-lm' });
     const { finalLoss } = await trainNextToken(model, sequences, {
       ...training,
@@ -52,7 +52,11 @@ export interface PretrainOptions {
 
 export type ComputeProcedures = typeof procedures;
 
-const parent = exposeToParent<{ report: (step: StepReport) => void }>(procedures);
+const parent = exposeToParent<{ report: (step: StepReport) => void; opened: (backend: Backend) => void }>(procedures);
+
+async function open(name: BackendName, options: BackendOptions): Promise<void> {
+  void parent('opened', await openBackend(name, options));
+}
 
 function report(step: StepReport): void {
   void parent('report', step);

@@ -185,7 +185,7 @@ const cases: [string, string[], number, ...string[]][] = [
     'not empty',
   ],
   ['a report on nothing', ['report', 'quick/task'], 1, 'quick/task'],
-  ['a backend of another build', [...generate, 'good.jsonl', '--backend', 'webgpu'], 1, 'webgpu'],
+  ['a backend that does not exist', [...generate, 'good.jsonl', '--backend', 'cuda'], 2, '--backend'],
   ['two things to score with', [...score, 'good.jsonl', '--model', 'quick/judge'], 2, 'exactly one'],
   [
     'an output below a file',

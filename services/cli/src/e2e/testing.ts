@@ -22,9 +22,19 @@ export interface Running {
   ended: Promise<Ended>;
 }
 
+/** Where and with what a command runs. */
+export interface Surroundings {
+  cwd: string;
+  input?: string;
+  /** Variables besides those of the tests' own environment; undefined for none of that name. */
+  env?: NodeJS.ProcessEnv;
+}
+
 /** Starts a command in `cwd`. */
-export function start(words: string[], { cwd, input = '' }: { cwd: string; input?: string }): Running {
-  const child = spawn(process.execPath, [program, ...words], { cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+export function start(words: string[], { cwd, input = '', env }: Surroundings): Running {
+  // eslint-disable-next-line no-restricted-properties -- a command inherits the environment of the tests
+  const options = { cwd, env: { ...process.env, ...env }, stdio: 'pipe' } as const;
+  const child = spawn(process.execPath, [program, ...words], options);
   const written = { stdout: '', stderr: '' };
   child.stdout.on('data', (data: Buffer) => (written.stdout += data.toString()));
   child.stderr.on('data', (data: Buffer) => (written.stderr += data.toString()));
@@ -34,7 +44,7 @@ export function start(words: string[], { cwd, input = '' }: { cwd: string; input
 }
 
 /** Runs a command in `cwd` to its end. */
-export function surefoot(words: string[], options: { cwd: string; input?: string }): Promise<Ended> {
+export function surefoot(words: string[], options: Surroundings): Promise<Ended> {
   return start(words, options).ended;
 }
 

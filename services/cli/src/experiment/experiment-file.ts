@@ -17,7 +17,7 @@ export interface Surroundings {
   /** In the order of the blocks. */
   ensembles: ScorerDescription[];
   judge?: ScorerDescription;
-  /** Name and kernel build, or `remote` where trainer services compute. */
+  /** Name, and what else decides the bits, or `remote` where trainer services compute. */
   backend: string;
 }
 

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { openBackend, type BackendName } from '@surefoot/tensor';
+import { parameterCount, readModelConfig } from '@surefoot/language-model';
+import { backendIdentity, openBackend, type BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
+import { machine, threadsOfEach } from '../compute/machine';
 import { withClaim, type Claim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { ExperimentConfig, Block } from './config';
@@ -10,6 +12,7 @@ import { writeExperimentFile } from './experiment-file';
 import { planRuns, remoteRunId, runOfIndex, type PlannedRun } from './plan';
 import { collectRuns, writeRunsFile, type RunLine } from './runs-file';
 import { describeEnsemble, describeJudge } from './scorer-description';
+import { scorerProcesses } from './scorers';
 
 /** How to run an experiment. */
 export interface ExperimentOptions {
@@ -54,7 +57,13 @@ export async function runExperiment(
   if (trainers) for (const planned of plan) remoteRunId(config.name, planned); // refused before anything starts
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
   const judge = config.judge && (await describeJudge(config.judge));
-  const surroundings = { ensembles, judge, backend: trainers ? 'remote' : await describeBackend(backend) };
+  // By the configuration, not by what is left to do, so that a resumed experiment computes as it began.
+  const blocks = index === undefined ? config.blocks : [wanted[0]!.block];
+  const processes =
+    (index === undefined ? Math.min(options.workers, plan.length) : 1) + scorerProcesses(config, blocks);
+  const threads = threadsOfEach(context.env, processes);
+  const computes = trainers ? 'remote' : await trainersBackend(backend, config.policy, { threads, env: context.env });
+  const surroundings = { ensembles, judge, backend: computes };
   // Runs by index share the folder: each claims its own part of it.
   const part = index === undefined ? undefined : `index-${index}`;
   const work = async (held: Claim) => {
@@ -64,7 +73,7 @@ export async function runExperiment(
     );
     const todo = wanted.filter((planned) => !completed.has(planned.index));
     if (todo.length > 0)
-      await withLocalServices(join(out, 'logs', part ?? ''), { claim: held, backend, context }, (services) =>
+      await withLocalServices(join(out, 'logs', part ?? ''), { claim: held, backend, threads, context }, (services) =>
         executeRuns(config, plan, todo, { ...options, services, context }),
       );
     const lines = await collectRuns(out, plan);
@@ -79,9 +88,15 @@ async function describeBlock({ ensemble }: Block) {
   return ensemble ? describeEnsemble(ensemble) : { members: 1, digest: null };
 }
 
-async function describeBackend(name: BackendName): Promise<string> {
-  const backend = await openBackend(name);
-  return `${backend.name} (${backend.kernelBuild})`;
+/** Name of what the trainers will compute with, and in brackets what else decides the bits. */
+async function trainersBackend(
+  name: BackendName,
+  policy: string,
+  { threads, env }: { threads: number; env: NodeJS.ProcessEnv },
+): Promise<string> {
+  const parameters = parameterCount(await readModelConfig(policy));
+  const backend = await openBackend(name, { threads, parameters, requireGpu: machine(env).requireGpu });
+  return backendIdentity(backend).replace(/ (.*)/, ' ($1)');
 }
 
 function refuseMissingAddresses({ blocks, judge }: ExperimentConfig, remote: boolean): void {

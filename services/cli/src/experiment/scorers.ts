@@ -10,6 +10,11 @@ export interface RunningScorers {
   failed: Promise<never>;
 }
 
+/** How many services `startScorers` starts. */
+export function scorerProcesses({ judge }: Pick<ExperimentConfig, 'judge'>, blocks: Block[]): number {
+  return [judge, ...blocks.map(({ ensemble }) => ensemble)].filter((each) => each && 'folder' in each).length;
+}
+
 /** Starts a service for every model folder that the blocks and the judge name; addresses are used as they are. */
 export async function startScorers(
   services: LocalServices,

@@ -5,13 +5,14 @@ import { makeFolder } from '@surefoot/files';
 import type { Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { BackendName } from '@surefoot/tensor';
 import type { Context } from '../command';
+import { threadsOfEach } from '../compute/machine';
 import { Interrupted } from '../failure';
 import { withClaim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { RunFile } from './config';
 import { commonFolder, runConfig } from './run-config';
 import { hasBegun, runsFolder } from './runs-file';
-import { startScorers } from './scorers';
+import { scorerProcesses, startScorers } from './scorers';
 import { localWorker, remoteWorker, type Worker } from './trainers';
 
 /** How to do a single run. */
@@ -33,7 +34,8 @@ export async function runLocally(
   return withClaim(out, async (claim) => {
     if (hasBegun(out, { id }) && !resume)
       throw new DomainError('already_exists', `${out} holds this run already: add --resume or choose another --out`);
-    return withLocalServices(join(out, 'logs'), { claim, backend, context }, async (services) => {
+    const threads = threadsOfEach(context.env, 1 + scorerProcesses({ judge }, [block]));
+    return withLocalServices(join(out, 'logs'), { claim, backend, threads, context }, async (services) => {
       const scorers = await startScorers(services, { judge }, [block]);
       await makeFolder(runsFolder(out));
       const addresses = scorers.addressesOf(block);

@@ -19,18 +19,20 @@ export interface LocalServices {
  *
  * @param logs folder of their logs
  * @param options.claim on the folder they work in: it names them
+ * @param options.threads processor threads of each
  * @throws DomainError unavailable where a service does not start
  */
 export async function withLocalServices<Result>(
   logs: string,
-  { claim, backend, context }: { claim: Claim; backend: string; context: Context },
+  { claim, backend, threads, context }: { claim: Claim; backend: string; threads: number; context: Context },
   body: (services: LocalServices) => Promise<Result>,
 ): Promise<Result> {
   const ending = new AbortController();
   const signal = AbortSignal.any([context.signal, ending.signal]);
   const started: Promise<ServiceProcess>[] = [];
   const startOne: LocalServices['start'] = async (service, name, env) => {
-    const settings = { ...context.env, SUREFOOT_BACKEND: backend, SUREFOOT_DRAIN_MS: '2000', ...env };
+    const common = { SUREFOOT_BACKEND: backend, SUREFOOT_THREADS: String(threads), SUREFOOT_DRAIN_MS: '2000' };
+    const settings = { ...context.env, ...common, ...env };
     const child = await startService(service, { name, env: settings, log: join(logs, `${name}.log`), signal });
     await claim.add(name, child.pid).catch(async (error: unknown) => {
       await child.stop();
