@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { packSequences, rewardScores } from '@surefoot/language-model';
+import { packSequences, rewardScores, tokensThatFit } from '@surefoot/language-model';
 import * as tf from '@tensorflow/tfjs';
 import type { RewardEnsemble } from './ensemble';
 import { lengthBuckets } from './length-buckets';
@@ -10,9 +10,11 @@ import { lengthBuckets } from './length-buckets';
  * Sequences of similar length go through the members together; on wasm a sequence gets the same bits alone and in any company.
  *
  * @param sequences [N] prompt and response together, 1..maxTokens ids each
- * @param options.tokenBudget padded tokens of one forward pass, default 8192: bounds memory
- * @returns [N][K], K the members that are loaded, in the order of `sequences`; neither centred nor scaled, and not checked for being finite
- * @throws DomainError invalid_argument naming the sequence that is empty, too long, or holds an unknown token
+ * @param options.tokenBudget padded tokens of one forward pass at most, default 8192; fewer where memory is short
+ * @returns [N][K], K the members that are loaded, in the order of `sequences`; neither centred nor scaled, and not checked for
+ *   being finite
+ * @throws DomainError invalid_argument naming the sequence that is empty, too long, or holds an unknown token;
+ *   resource_exhausted, before anything is computed, where the longest does not fit in memory
  */
 export async function scoreSequences(
   { members, maxTokens }: Pick<RewardEnsemble, 'members' | 'maxTokens'>,
@@ -27,7 +29,13 @@ export async function scoreSequences(
     );
   const scores = sequences.map(() => new Float32Array(members.length));
   const lengths = sequences.map(({ length }) => length);
-  for (const bucket of lengthBuckets(lengths, tokenBudget)) {
+  const plan = {
+    longest: lengths.reduce((a, b) => Math.max(a, b), 1),
+    limit: tokenBudget,
+    purpose: 'scoring',
+  } as const;
+  const budget = Math.min(...members.map(({ config }) => tokensThatFit(config, plan)));
+  for (const bucket of lengthBuckets(lengths, budget)) {
     const batch = packSequences(bucket.map((i) => sequences[i] as Int32Array));
     // All are asked before the first answer is waited for, so that a GPU goes from one to the next.
     const asked = tf.tidy(() => members.map((member) => tf.tidy(() => rewardScores(member, batch))));
