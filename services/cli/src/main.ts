@@ -20,7 +20,8 @@ async function main(): Promise<number> {
   const context: Context = {
     terminal: createTerminal(process.stdout, process.stderr),
     signal: interruption.signal,
-    env: process.env,
+    // As it was given: TensorFlow's settings for this process, set when it is opened here, are not for child processes.
+    env: { ...process.env },
   };
   try {
     await runProgram(commands, process.argv.slice(2), context);

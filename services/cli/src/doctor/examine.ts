@@ -15,7 +15,7 @@ import type { Context } from '../command';
 import { machine } from '../compute/machine';
 import { version } from '../version';
 import { nodeProblem } from './node-release';
-import { probeBackend, type OpenedBackend } from './probe-backend';
+import { probeBackends, type OpenedBackend, type Probes } from './probe-backends';
 
 /** A backend, and why it is used or cannot be. */
 export type BackendReport = { name: BackendName; reason: string } & (
@@ -64,14 +64,12 @@ export interface Examination {
 /** A small model, a middle one and one of a real size. */
 const sizes = [0.1e6, 10e6, 1e9];
 
-/** Looks at everything, and opens every backend in a process of its own. @param requireGpu insists on a GPU, as the environment may */
+/** Looks at everything, and opens every backend. @param requireGpu insists on a GPU, as the environment may */
 export async function examine(context: Context, { requireGpu }: { requireGpu: boolean }): Promise<Examination> {
   const { env, signal } = context;
   const found = machine(env);
   const settings = { threads: found.threads, requireGpu: requireGpu || found.requireGpu };
-  const probes: Probes = new Map();
-  for (const name of ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const)
-    probes.set(name, await probeBackend(name, settings.threads, { env, signal }).catch((error: Error) => error));
+  const probes = await probeBackends({ threads: settings.threads, env, signal });
   const tensorflow = inspectTensorflow();
   const missingTools = missingInstallTools();
   return {
@@ -91,8 +89,6 @@ export async function examine(context: Context, { requireGpu }: { requireGpu: bo
     problems: problems(tensorflow, missingTools),
   };
 }
-
-type Probes = Map<BackendName, OpenedBackend | Error>;
 
 function backendReport(name: BackendName, probe: OpenedBackend | Error): BackendReport {
   if (probe instanceof Error) return { name, available: false, reason: probe.message };

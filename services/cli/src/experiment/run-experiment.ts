@@ -96,7 +96,9 @@ async function trainersBackend(
 ): Promise<string> {
   const parameters = parameterCount(await readModelConfig(policy));
   const backend = await openBackend(name, { threads, parameters, requireGpu: machine(env).requireGpu });
-  return backendIdentity(backend).replace(/ (.*)/, ' ($1)');
+  // This process may have opened it before, with other threads.
+  const threadsThere = Number(env['TF_NUM_INTRAOP_THREADS']) || threads;
+  return backendIdentity({ ...backend, threads: threadsThere }).replace(/ (.*)/, ' ($1)');
 }
 
 function refuseMissingAddresses({ blocks, judge }: ExperimentConfig, remote: boolean): void {
