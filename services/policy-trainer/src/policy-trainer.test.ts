@@ -15,9 +15,10 @@ import {
 import { digestFile } from '@surefoot/files';
 import { callServerStream, callUnary, createClient, createLogger, readConfig } from '@surefoot/service';
 import type { RunningService } from '@surefoot/service';
+import { inspectTensorflow, type Backend } from '@surefoot/tensor';
 import { configSchema } from './config';
 import { startPolicyTrainer } from './server';
-import { createWorld, smallPpo, type World } from './testing';
+import { createWorld, smallPpo, writePolicy, type World } from './testing';
 import { startService, stopServices, writeEnsemble, type ChildService } from './testing-services';
 
 jest.setTimeout(120_000);
@@ -281,10 +282,10 @@ describe('bad requests', () => {
 });
 
 describe('Generate', () => {
-  const generate = async (request: Partial<GenerateRequest>) => {
+  const generate = async (request: Partial<GenerateRequest>, via = client) => {
     const responses = [];
     const full = GenerateRequest.fromPartial({ prompts: ['is it ?', 'soup'], maxNewTokens: 5, ...request });
-    for await (const response of callServerStream(client, 'generate', full, { deadlineMs: 20_000 }))
+    for await (const response of callServerStream(via, 'generate', full, { deadlineMs: 20_000 }))
       responses.push(response);
     return responses.sort((a, b) => a.index - b.index);
   };
@@ -296,6 +297,39 @@ describe('Generate', () => {
     expect(await generate({ runId: 'whole', temperature: 1, seed: 3n })).not.toEqual(first);
     expect(await generate({ policy: 'base', seed: 1n })).toEqual(await generate({ policy: 'base', seed: 2n }));
   });
+
+  const { folder, problem } = inspectTensorflow();
+  (problem === undefined ? test : test.skip)(
+    'auto chooses by the size of each policy, and the log says what and why',
+    async () => {
+      await writePolicy(world, 'large', 192); // 0.44 M parameters
+      const child = await startService('policy-trainer', environment({ SUREFOOT_TENSORFLOW_DIR: folder }));
+      const via = createClient(PolicyTrainerClient, child.address);
+      const backends = () =>
+        child.log.flatMap((line) => {
+          const { msg, backend } = JSON.parse(line) as { msg: string; backend: Backend };
+          return msg === 'backend opened' ? [backend] : [];
+        });
+      try {
+        await generate({ policy: 'base' }, via);
+        expect(backends().map(({ name }) => name)).toEqual(['wasm', 'wasm']);
+        expect(backends()[0]!.reason).toContain(
+          'not tensorflow: gains from 0.3 M parameters, and the model is not known',
+        );
+        await generate({ policy: 'large' }, via);
+        await generate({ policy: 'large' }, via);
+        await generate({ policy: 'base' }, via);
+        const names = ['wasm', 'wasm', 'tensorflow', 'wasm'];
+        await until(async () => backends().length >= names.length);
+        expect(backends().map(({ name }) => name)).toEqual(names);
+        expect(backends()[2]!.reason).toMatch(/^auto: tuned kernels on .*; not wasm: slower for such a model$/);
+        expect(backends()[3]!.reason).toContain('and the model has 0.0038 M;');
+      } finally {
+        via.close();
+        await child.stop();
+      }
+    },
+  );
 
   test.each<[string, Partial<GenerateRequest>, string]>([
     ['no prompts', { policy: 'base', prompts: [] }, 'invalid_argument'],

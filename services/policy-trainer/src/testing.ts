@@ -14,6 +14,8 @@ export const goodWord = words.indexOf('good');
 export interface World {
   /** The data directory: `base/`, `prompts.jsonl`. */
   data: string;
+  /** Of every policy. */
+  tokenizerFolder: string;
   /** A new, empty folder. */
   folder(name: string): string;
   remove(): void;
@@ -24,35 +26,34 @@ export async function createWorld(): Promise<World> {
   const top = realpathSync(mkdtempSync(join(tmpdir(), 'policy-trainer-')));
   const data = join(top, 'data');
   const tokenizerFolder = join(top, 'tokenizer');
-  mkdirSync(join(data, 'base'), { recursive: true });
   mkdirSync(tokenizerFolder);
   for (const [name, content] of Object.entries(wordTokenizerFiles(words, { bos: '<bos>', eos: '<eos>' })))
     writeFileSync(join(tokenizerFolder, name), content);
-  const model = createModel(
-    gpt2Config({
-      vocabularySize: words.length,
-      hiddenSize: 16,
-      layers: 1,
-      heads: 2,
-      maxPositions: 16,
-      head: 'causal-lm',
-      eosTokenIds: [1],
-      bosTokenId: 0,
-    }),
-    5,
-  );
-  await saveModel(model, join(data, 'base'), { tokenizerFolder });
-  disposeModel(model);
+  await writePolicy({ data, tokenizerFolder }, 'base', 16);
   const prompts = ['is soup good ?', 'is cake good ?', 'is it ?', 'soup'].map((prompt) => JSON.stringify({ prompt }));
   writeFileSync(join(data, 'prompts.jsonl'), `${prompts.join('\n')}\n`);
   return {
     data,
+    tokenizerFolder,
     folder: (name) => {
       mkdirSync(join(top, name));
       return join(top, name);
     },
     remove: () => rmSync(top, { recursive: true, force: true }),
   };
+}
+
+/** Writes a randomly initialised policy of one layer into the data directory. */
+export async function writePolicy(
+  { data, tokenizerFolder }: Pick<World, 'data' | 'tokenizerFolder'>,
+  name: string,
+  hiddenSize: number,
+): Promise<void> {
+  const shape = { vocabularySize: words.length, hiddenSize, layers: 1, heads: 2, maxPositions: 16 };
+  const model = createModel(gpt2Config({ ...shape, head: 'causal-lm', eosTokenIds: [1], bosTokenId: 0 }), 5);
+  mkdirSync(join(data, name), { recursive: true });
+  await saveModel(model, join(data, name), { tokenizerFolder });
+  disposeModel(model);
 }
 
 /** Small enough for a second, large enough to learn something. */

@@ -78,7 +78,7 @@ export const quickstart = defineCommand({
     ),
     evaluationSamples: choice('<n>', 'responses of an evaluation', integer(), defaults.evaluationSamples),
     seed: choice('<n>', 'seed of everything random', integer({ min: 0 }), defaults.seed),
-    backend: choice('<name>', backend.description, backend.schema.unwrap(), defaults.backend),
+    backend: { ...backend, ...choice('<name>', backend.description, backend.schema.unwrap(), defaults.backend) },
     workers: option('<n>', 'trainer processes', integer({ max: 1024 }).default(availableParallelism())),
   },
   async run({ out = defaultOutput('quickstart'), workers, ...given }, context) {
