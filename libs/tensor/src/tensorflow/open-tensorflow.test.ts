@@ -16,11 +16,16 @@ function runs(code: string, env: NodeJS.ProcessEnv = {}): { stdout: string; stde
   const args = ['--conditions=@surefoot/source', '--import', 'tsx', '--eval', `${prelude}\n(async () => {${code}})();`];
   const { stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: __dirname,
-    // Without what jest's setup has set for this process.
-    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: undefined, PRELUDE: prelude, ...env },
+    env: { ...ownEnvironment(), PRELUDE: prelude, ...env },
     encoding: 'utf8',
   });
   return { stdout, stderr };
+}
+
+/** Without what jest's setup, or TensorFlow opened by another test, has set for this process, and without colours. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const isForeign = (name: string) => /^(TF_|NVIDIA_|FORCE_COLOR$)/.test(name);
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign(name)));
 }
 
 (hasTensorflow() ? describe : describe.skip)('openTensorflow', () => {
