@@ -127,6 +127,9 @@ describe('an experiment', () => {
     const ended = await surefoot(words, { cwd: work.path });
     expect(ended).toMatchObject({ status: 1, stdout: '' });
     expect(ended.stderr).toContain('other values of seed');
+    const elsewhere = await surefoot(run('copy', '--resume', '--backend', 'cpu'), { cwd: work.path });
+    expect(elsewhere).toMatchObject({ status: 1, stdout: '' });
+    expect(elsewhere.stderr).toContain('other values of backend (wasm (relaxed-simd), now cpu (plain)):');
   }, 60_000);
 });
 

@@ -44,14 +44,23 @@ export async function writeExperimentFile(
   if (!resume)
     throw new DomainError('already_exists', `${out} holds an experiment already: add --resume or choose another --out`);
   const before = (await readYaml(path)) as Record<string, unknown>;
-  const differing = Object.keys(content).filter(
-    (key) => !isDeepStrictEqual(comparable(content[key]), comparable(before[key])),
-  );
+  const differing = differences(content, before);
   if (differing.length > 0)
     throw new DomainError(
       'failed_precondition',
       `${path} was made with other values of ${differing.join(', ')}: choose another --out, or the same configuration`,
     );
+}
+
+/** Names of the values that differ, with both where they are texts. */
+function differences(now: Record<string, unknown>, before: Record<string, unknown>): string[] {
+  return Object.keys(now).flatMap((key) => {
+    const [value, old] = [comparable(now[key]), comparable(before[key])];
+    if (isDeepStrictEqual(value, old)) return [];
+    if (key === 'resolved')
+      return differences(value as Record<string, unknown>, (old ?? {}) as Record<string, unknown>);
+    return typeof value === 'string' && typeof old === 'string' ? [`${key} (${old}, now ${value})`] : [key];
+  });
 }
 
 async function holdsRuns(out: string): Promise<boolean> {
