@@ -18,6 +18,12 @@ describe.each(['simd', 'relaxed-simd'] as const)('%s', (kernelBuild) => {
     expect(heapBytes()).toBeLessThan(150e6);
   });
 
+  test('opening again takes no more of the heap', async () => {
+    const size = heapBytes();
+    for (let i = 0; i < 200; i++) await openBackend('wasm', { kernelBuild });
+    expect(heapBytes()).toBe(size);
+  });
+
   test('results are the same after the heap has grown', () => {
     const x = tf.tensor2d(randomFloats(35, 1), [5, 7]);
     const before = gelu(x);

@@ -87,10 +87,29 @@ export function openSimdHeap(backend: BackendWasm, wanted?: SimdBuild): SimdHeap
   const { build, compiled } = compile(wanted);
   const { exports } = new WebAssembly.Instance(compiled, { env: { memory }, host: { log: Math.log } });
   const module = exports as KernelModule;
-  module.useScratch(aligned(allocate(malloc, module.scratchBytes())));
-  const heap = createHeap(backend, { build, module, memory, malloc, free });
+  const working = workingMemoryOf(memory, () => allocate(malloc, module.scratchBytes()));
+  module.useScratch(aligned(working.scratch));
+  const heap = createHeap(backend, { build, module, memory, malloc, free, working });
   checkKnownProduct(heap);
   return heap;
+}
+
+/** What kernels work in beside tensors; those of every opening on one memory share it. */
+interface WorkingMemory {
+  /** Address of what the module itself asks for; all builds ask for the same. */
+  scratch: number;
+  /** What `workspace` hands out. */
+  block: { address: number; size: number };
+}
+
+const workingMemories = new WeakMap<Memory, WorkingMemory>();
+
+function workingMemoryOf(memory: Memory, allocateScratch: () => number): WorkingMemory {
+  const known = workingMemories.get(memory);
+  if (known) return known;
+  const working = { scratch: allocateScratch(), block: { address: 0, size: 0 } };
+  workingMemories.set(memory, working);
+  return working;
 }
 
 interface WasmInternals {
@@ -107,11 +126,11 @@ function createHeap(
     memory: Memory;
     malloc: WasmInternals['_malloc'];
     free: WasmInternals['_free'];
+    working: WorkingMemory;
   },
 ): SimdHeap {
-  const { build, module, memory, malloc, free } = parts;
+  const { build, module, memory, malloc, free, working } = parts;
   const engine = tf.engine();
-  let block = { address: 0, size: 0 };
 
   function output<Rank extends tf.Rank>(shape: tf.ShapeMap[Rank]): tf.Tensor<Rank> {
     // The allocator takes the size modulo 2^32.
@@ -127,12 +146,12 @@ function createHeap(
   function workspace(...sizes: number[]): number[] {
     const rounded = sizes.map((size) => Math.ceil(size / 16) * 16);
     const total = rounded.reduce((sum, size) => sum + size, 0);
-    if (total > block.size) {
-      if (block.size > 0) free(block.address);
-      block = { address: 0, size: 0 };
-      block = { address: allocate(malloc, total), size: total };
+    if (total > working.block.size) {
+      if (working.block.size > 0) free(working.block.address);
+      working.block = { address: 0, size: 0 };
+      working.block = { address: allocate(malloc, total), size: total };
     }
-    let next = aligned(block.address);
+    let next = aligned(working.block.address);
     return rounded.map((size) => (next += size) - size);
   }
 
