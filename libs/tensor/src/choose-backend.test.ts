@@ -29,7 +29,14 @@ describe('planAuto', () => {
     ['TensorFlow, large', cpuBuild, large, [either('tensorflow'), either('wasm')]],
     ['CUDA without a card, large', noCard, large, [either('tensorflow'), either('wasm')]],
     ['CUDA, small', nvidia, small, [either('wasm')]],
-    ['CUDA, large enough for TensorFlow alone', nvidia, middle, [either('tensorflow'), either('wasm')]],
+    ['CUDA, too small for a GPU', nvidia, middle, [either('wasm')]],
+    ['CUDA without a card, too small for a GPU', noCard, middle, [either('tensorflow'), either('wasm')]],
+    [
+      'a card, TensorFlow without CUDA, too small for a GPU',
+      cpuBuildNvidia,
+      middle,
+      [either('tensorflow'), either('wasm')],
+    ],
     ['CUDA, large', nvidia, large, [gpu('tensorflow'), gpu('webgpu'), either('tensorflow'), either('wasm')]],
     ['a card, TensorFlow without CUDA', cpuBuildNvidia, large, [gpu('webgpu'), either('tensorflow'), either('wasm')]],
     ['a card, no TensorFlow', otherCard, large, [gpu('webgpu'), either('wasm')]],
@@ -54,6 +61,9 @@ describe('planAuto', () => {
     };
     const size = (least: string) => `gains from ${least} parameters, and the model has 0.07 M`;
     expect(reasons(nvidia, small)).toEqual([size('0.3 M'), size('1 M'), undefined]);
+    expect(planAuto(nvidia, { parameters: middle }).passedOver.tensorflow).toBe(
+      'computes on the GPU, which gains from 1 M parameters, and the model has 0.5 M',
+    );
     expect(reasons(bare, large)).toEqual([
       'native TensorFlow is not installed (run npm run install:tensorflow)',
       'there is no graphics card',

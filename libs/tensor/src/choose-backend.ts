@@ -17,7 +17,7 @@ import { openWebgpu } from './webgpu/open-webgpu';
  * - a GPU: not measured. Each of the thousand operations of a training step costs some 10 µs there however small the model, in
  *   all what wasm takes for a step of some 0.1 M parameters; sampling, which waits for every token, gains later.
  */
-export const gainsFrom = { tensorflow: 300_000, gpu: 1_000_000 };
+const gainsFrom = { tensorflow: 300_000, gpu: 1_000_000 };
 
 /** What `auto` chooses among; `cpu` is the reference of tests. */
 export type Candidate = 'tensorflow' | 'webgpu' | 'wasm';
@@ -32,7 +32,7 @@ export interface Machine {
 }
 
 /** What to open, in this order, until one is what it should be; and why each of the others is not among them. */
-export interface Plan {
+interface Plan {
   attempts: { name: Candidate; mustBeGpu: boolean }[];
   passedOver: Partial<Record<Candidate, string>>;
 }
@@ -41,7 +41,8 @@ export interface Plan {
  * The rule of `auto`:
  *
  * 1. a GPU, where there is one and the model has {@link gainsFrom}.gpu parameters: TensorFlow's CUDA build, else WebGPU;
- * 2. TensorFlow on the CPU, where it is installed and the model has {@link gainsFrom}.tensorflow parameters;
+ * 2. TensorFlow on the CPU, where it is installed and the model has {@link gainsFrom}.tensorflow parameters; where its CUDA build
+ *    would take the GPU, rule 1 alone holds for it;
  * 3. wasm.
  *
  * Where a GPU is required, a GPU whatever the size of the model, and nothing else.
@@ -62,7 +63,10 @@ export function planAuto(
   const notCuda = forGpu ?? noDriver ?? unusable(tensorflow, ' -- --gpu') ?? cpuBuild;
   const notWebgpu = forGpu ?? (hasCard ? undefined : 'there is no graphics card') ?? unusable(webgpu);
   const onCpu = 'computes on the CPU';
-  const notTensorflow = requireGpu ? onCpu : (tooSmall(gainsFrom.tensorflow) ?? unusable(tensorflow));
+  // TensorFlow's CUDA build takes the GPU wherever a driver lets it.
+  const wouldTakeGpu =
+    tensorflow.kind === 'gpu' && hasDriver && forGpu ? `computes on the GPU, which ${forGpu}` : undefined;
+  const notTensorflow = requireGpu ? onCpu : (tooSmall(gainsFrom.tensorflow) ?? unusable(tensorflow) ?? wouldTakeGpu);
   const notWasm = requireGpu ? onCpu : undefined;
   const attempt = (name: Candidate, obstacle: string | undefined, mustBeGpu: boolean) =>
     obstacle === undefined ? [{ name, mustBeGpu }] : [];

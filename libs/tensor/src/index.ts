@@ -5,7 +5,14 @@ export { inspectMachine, openPlanned, planAuto } from './choose-backend';
 export { gelu, layerNorm, linear } from './dense';
 export { clipByGlobalNorm, valueAndGradients } from './gradients';
 export type { KeyValueCache, LinearOptions, PositionRows } from './kernels';
-export { backendIdentity, type Backend, type BackendName, type BackendOptions, type KernelBuild } from './opened';
+export {
+  backendIdentity,
+  computesOnOneProcessor,
+  type Backend,
+  type BackendName,
+  type BackendOptions,
+  type KernelBuild,
+} from './opened';
 export { randomStream, type RandomStream } from './random-stream';
 export { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors';
 export { warmupThenDecay } from './schedule';

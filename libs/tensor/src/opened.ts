@@ -37,6 +37,11 @@ export function backendIdentity({ name, kernelBuild, version, device, isGpu, thr
   return [name, kernelBuild, ...native, ...divided].join(' ');
 }
 
+/** Whether a thread of it computes on one processor; others divide each operation among threads of their own. */
+export function computesOnOneProcessor({ name }: Pick<Backend, 'name'>): boolean {
+  return name === 'wasm' || name === 'cpu';
+}
+
 /** A backend that is ready, with the kernels that run on it. */
 export interface Opened {
   backend: Backend;
