@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { currentBackend, openBackend, randomStream } from '@surefoot/tensor';
-import { fastTestBackends } from '@surefoot/tensor/testing';
+import { fastTestBackends, heldTensors, type HeldTensors } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
 import {
   createModel,
@@ -65,6 +65,17 @@ describe.each(fastTestBackends)('micro-batches on $title', ({ title, open }) => 
     disposeModel(model);
   });
 
+  test('a micro-batch that fails leaves nothing of those before it', async () => {
+    const model = tinyModel();
+    const oneSequence = trainingBytes(model.config, { sequences: 1, width: 24, outputs: 23 });
+    leave(momentBytes(model.config) + gradientBytes(model.config) + oneSequence);
+    const unknown = new Int32Array(24).fill(model.config.vocabularySize);
+    await expect(() =>
+      expect(batchGradients(model, [...model.parameters.values()], [...texts, unknown])).rejects.toThrow(),
+    ).toNotLeakTensors();
+    disposeModel(model);
+  });
+
   test('log-probabilities and samples do not depend on how much memory there is', async () => {
     const model = tinyModel();
     const sampled = () => sample(model, texts.slice(4), { maxNewTokens: 4, random: (row) => randomStream(2, row) });
@@ -83,10 +94,9 @@ describe.each(fastTestBackends)('micro-batches on $title', ({ title, open }) => 
   const last = title.startsWith('webgpu') ? 20 : 60;
   test(`memory is the same after ten steps and after ${last}`, async () => {
     const model = tinyModel();
-    const held: Pick<tf.MemoryInfo, 'numTensors' | 'numBytes' | 'numDataBuffers'>[] = [];
+    const held: HeldTensors[] = [];
     const onStep = (step: number) => {
-      const { numTensors, numBytes, numDataBuffers } = tf.memory();
-      if (step === 9 || step === last - 1) held.push({ numTensors, numBytes, numDataBuffers });
+      if (step === 9 || step === last - 1) held.push(heldTensors());
     };
     await trainNextToken(model, texts, { ...training, steps: last, onStep });
     expect(held[1]).toEqual(held[0]);

@@ -58,8 +58,11 @@ export async function trainNextToken(
     for (let step = 0; step < steps; step++) {
       const batch = batches.next().value!;
       const { loss, gradients } = await batchGradients(model, parameters, batch);
-      optimizer.step(gradients, warmupThenDecay(step, schedule));
-      tf.dispose(gradients);
+      try {
+        optimizer.step(gradients, warmupThenDecay(step, schedule));
+      } finally {
+        tf.dispose(gradients);
+      }
       finalLoss = loss;
       if (!Number.isFinite(finalLoss))
         throw new DomainError('diverged', `the loss of step ${step} is ${finalLoss}: lower the learning rate`);
@@ -77,17 +80,24 @@ export async function batchGradients(model: LanguageModel, parameters: tf.Variab
   const tokens = shapeOf(sequences).outputs;
   let loss = 0;
   let gradients: tf.Tensor[] | undefined;
-  for (const part of parts) {
-    const share = shapeOf(part).outputs / tokens;
-    const partial = valueAndGradients(() => {
-      const mean = nextTokenLoss(model, part);
-      return parts.length === 1 ? mean : mean.mul(share);
-    }, parameters);
-    gradients = addGradients(gradients, partial.gradients);
-    loss += (await partial.value.data())[0]!;
-    partial.value.dispose();
+  let value: tf.Scalar | undefined;
+  try {
+    for (const part of parts) {
+      const share = shapeOf(part).outputs / tokens;
+      const partial = valueAndGradients(() => {
+        const mean = nextTokenLoss(model, part);
+        return parts.length === 1 ? mean : mean.mul(share);
+      }, parameters);
+      value = partial.value;
+      gradients = addGradients(gradients, partial.gradients);
+      loss += (await value.data())[0]!;
+      value.dispose();
+    }
+    return { loss, gradients: gradients! };
+  } catch (error) {
+    tf.dispose([value, gradients]);
+    throw error;
   }
-  return { loss, gradients: gradients! };
 }
 
 function shapeOf(sequences: { length: number }[]): BatchShape {

@@ -92,6 +92,23 @@ describe.each(fastTestBackends)('micro-batches of a minibatch on $title', ({ ope
     });
   });
 
+  test('a micro-batch that fails leaves nothing of those before it', async () => {
+    await withLearner({}, async (learner) => {
+      leaveRoomFor(2);
+      const { minibatches, oldLogprobs, values } = await prepareRollouts(learner, rollouts);
+      jest.restoreAllMocks();
+      const [minibatch] = minibatches;
+      const inputs = { oldLogprobs, oldValues: values, advantages: oldLogprobs, returns: values };
+      const unknown = minibatch!.parts.map((part, i) => (i === 1 ? { ...part, targets: part.targets.fill(40) } : part));
+      const failing = [
+        // In the policy's loss, and in the value network's of the last.
+        () => losses(learner, { ...minibatch!, parts: unknown }, inputs),
+        () => losses(learner, minibatch!, { ...inputs, oldValues: values.subarray(2) }),
+      ];
+      for (const run of failing) await expect(() => expect(run()).rejects.toThrow()).toNotLeakTensors();
+    });
+  });
+
   test('an iteration in parts keeps no tensors and starts at ratio 1', async () => {
     await withLearner({ minibatchSize: 4 }, async (learner) => {
       leaveRoomFor(2);

@@ -91,75 +91,99 @@ export async function optimizerStep(
 
 /** Losses and clipped gradients of a minibatch, summed over its micro-batches. */
 export async function losses(learner: Learner, { parts, from, to }: Minibatch, inputs: StepInputs) {
-  const { config } = learner;
+  const { config, policy: policyNetwork } = learner;
+  const policyCount = policyNetwork.parameters.size;
   const measured = {
     policyLoss: 0,
     valueLoss: 0,
     logprobs: new Float32Array(to - from),
     values: new Float32Array(to - from),
   };
-  let policyGradients: tf.Tensor[] | undefined;
-  let valueGradients: tf.Tensor[] | undefined;
-  for (const part of parts) {
-    const m = part.to - part.from;
-    const share = m / (to - from);
-    const within = [part.from - from, part.to - from] as const;
-    const { policyStep, valueStep, report } = partLosses(learner, part, piecesOf(inputs, ...within), share);
-    policyGradients = addGradients(policyGradients, policyStep.gradients);
-    valueGradients = addGradients(valueGradients, valueStep.gradients);
-    const data = (await report.data()) as Float32Array;
-    report.dispose();
-    measured.policyLoss += data[0]!;
-    measured.valueLoss += data[1]!;
-    measured.logprobs.set(data.subarray(2, 2 + m), within[0]);
-    measured.values.set(data.subarray(2 + m), within[0]);
+  let gradients: tf.Tensor[] | undefined;
+  let report: tf.Tensor1D | undefined;
+  try {
+    for (const part of parts) {
+      const m = part.to - part.from;
+      const share = m / (to - from);
+      const within = [part.from - from, part.to - from] as const;
+      const step = partLosses(learner, part, piecesOf(inputs, ...within), share);
+      report = step.report;
+      // In one list, so that none is left where adding fails.
+      gradients = addGradients(gradients, step.gradients);
+      const data = (await report.data()) as Float32Array;
+      report.dispose();
+      measured.policyLoss += data[0]!;
+      measured.valueLoss += data[1]!;
+      measured.logprobs.set(data.subarray(2, 2 + m), within[0]);
+      measured.values.set(data.subarray(2 + m), within[0]);
+    }
+    const [policy, value] = await Promise.all([
+      clipByGlobalNorm(gradients!.slice(0, policyCount), config.maxGradNorm),
+      clipByGlobalNorm(gradients!.slice(policyCount), config.maxGradNorm),
+    ]);
+    return { policy, value, measured };
+  } catch (error) {
+    tf.dispose([report, gradients]);
+    throw error;
   }
-  const [policy, value] = await Promise.all([
-    clipByGlobalNorm(policyGradients!, config.maxGradNorm),
-    clipByGlobalNorm(valueGradients!, config.maxGradNorm),
-  ]);
-  return { policy, value, measured };
 }
 
 /**
  * One micro-batch's part of the losses, which are means over the minibatch, and its gradients.
  *
  * @param share its tokens over the minibatch's
- * @returns `report`: policy loss, value loss, [m] log-probabilities, [m] values; the caller disposes it and the gradients
+ * @returns `report`: policy loss, value loss, [m] log-probabilities, [m] values; `gradients`: those of the policy, then
+ *   those of the value network; the caller disposes all
  */
 function partLosses(learner: Learner, part: MicroBatch, inputs: StepInputs, share: number) {
   const { policy, valueNetwork, config } = learner;
   const scaled = (mean: tf.Scalar) => (share === 1 ? mean : mean.mul<tf.Scalar>(share));
   // Kept beyond each loss: the value network reads the policy's features as constants, and the rest is read at the end.
+  const kept: tf.Tensor[] = [];
+  const keep = <Kept extends tf.Tensor>(tensor: Kept): Kept => {
+    kept.push(tf.keep(tensor));
+    return tensor;
+  };
+  const gradients: tf.Tensor[] = [];
   let features!: tf.Tensor2D;
   let logprobs!: tf.Tensor1D;
   let newValues!: tf.Tensor1D;
-  const policyStep = valueAndGradients(() => {
-    const forward = responseForward(policy, part, config.temperature);
-    features = tf.keep(forward.features);
-    logprobs = tf.keep(logProbability(forward.logits, part.targets));
-    const loss = policyLoss(logprobs, {
-      oldLogprobs: tf.tensor1d(inputs.oldLogprobs),
-      advantages: tf.tensor1d(inputs.advantages),
-      clipRange: config.clipRange,
-    });
-    if (config.entropyCoefficient === 0) return scaled(loss);
-    return scaled(loss.sub(entropy(forward.logits).mean().mul(config.entropyCoefficient)));
-  }, [...policy.parameters.values()]);
   let loss!: tf.Scalar;
-  const valueStep = valueAndGradients(() => {
-    newValues = tf.keep(values(valueNetwork, features));
-    const mean = valueLoss(newValues, {
-      oldValues: tf.tensor1d(inputs.oldValues),
-      returns: tf.tensor1d(inputs.returns),
-      valueClipRange: config.valueClipRange,
-    });
-    loss = tf.keep(scaled(mean));
-    return loss.mul(config.valueCoefficient);
-  }, [...valueNetwork.parameters.values()]);
-  const report = tf.tidy(() => tf.concat([policyStep.value.as1D(), loss.as1D(), logprobs, newValues]));
-  tf.dispose([features, logprobs, newValues, loss, policyStep.value, valueStep.value]);
-  return { policyStep, valueStep, report };
+  try {
+    const policyStep = valueAndGradients(() => {
+      const forward = responseForward(policy, part, config.temperature);
+      features = keep(forward.features);
+      logprobs = keep(logProbability(forward.logits, part.targets));
+      const loss = policyLoss(logprobs, {
+        oldLogprobs: tf.tensor1d(inputs.oldLogprobs),
+        advantages: tf.tensor1d(inputs.advantages),
+        clipRange: config.clipRange,
+      });
+      if (config.entropyCoefficient === 0) return scaled(loss);
+      return scaled(loss.sub(entropy(forward.logits).mean().mul(config.entropyCoefficient)));
+    }, [...policy.parameters.values()]);
+    gradients.push(...policyStep.gradients);
+    kept.push(policyStep.value);
+    const valueStep = valueAndGradients(() => {
+      newValues = keep(values(valueNetwork, features));
+      const mean = valueLoss(newValues, {
+        oldValues: tf.tensor1d(inputs.oldValues),
+        returns: tf.tensor1d(inputs.returns),
+        valueClipRange: config.valueClipRange,
+      });
+      loss = keep(scaled(mean));
+      return loss.mul(config.valueCoefficient);
+    }, [...valueNetwork.parameters.values()]);
+    gradients.push(...valueStep.gradients);
+    kept.push(valueStep.value);
+    const report = tf.tidy(() => tf.concat([policyStep.value.as1D(), loss.as1D(), logprobs, newValues]));
+    return { gradients, report };
+  } catch (error) {
+    tf.dispose(gradients);
+    throw error;
+  } finally {
+    tf.dispose(kept);
+  }
 }
 
 function piecesOf(inputs: StepInputs, from: number, to: number): StepInputs {

@@ -56,6 +56,16 @@ describe.each(fastTestBackends)('memory of a fit on $title', ({ title, open }) =
     disposeModel(model);
   });
 
+  test('a micro-batch that fails leaves nothing of those before it', async () => {
+    const model = createModel(config, 1);
+    const unknown = { ...pairs[0]!, chosen: new Int32Array(24).fill(40) };
+    const budget = { ...training, tokenBudget: 64 };
+    await expect(() =>
+      expect(batchGradients(model, [...model.parameters.values()], [...pairs, unknown], budget)).rejects.toThrow(),
+    ).toNotLeakTensors();
+    disposeModel(model);
+  });
+
   test('with room for one pair it trains as with room for all, and with less it is refused', async () => {
     const weights: Float32Array[] = [];
     const smallest = momentBytes(config) + gradientBytes(config) + trainingBytes(config, onePair);

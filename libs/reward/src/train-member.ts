@@ -70,9 +70,14 @@ export async function trainMember(
     const fitted = { ...training, tokenBudget: tokensThatFit(model.config, budget) };
     for (const [step, batch] of batches.entries()) {
       const { loss, gradients: raw } = await batchGradients(model, parameters, batch, fitted);
-      const { gradients, norm } = await clipByGlobalNorm(raw, training.maxGradNorm);
-      if (Number.isFinite(loss) && Number.isFinite(norm)) optimiser.step(gradients, warmupThenDecay(step, schedule));
-      tf.dispose(gradients);
+      let gradients = raw;
+      let norm: number;
+      try {
+        ({ gradients, norm } = await clipByGlobalNorm(raw, training.maxGradNorm));
+        if (Number.isFinite(loss) && Number.isFinite(norm)) optimiser.step(gradients, warmupThenDecay(step, schedule));
+      } finally {
+        tf.dispose(gradients);
+      }
       if (!Number.isFinite(loss + norm))
         throw new DomainError('diverged', `step ${step + 1}: loss or gradient is not finite; lower the learning rate`);
       onStep(step + 1, batches.length, loss);
@@ -92,19 +97,26 @@ export async function batchGradients(
   let loss = 0;
   let gradients: tf.Tensor[] | undefined;
   const lengths = batch.map(({ chosen, rejected }) => 2 * Math.max(chosen.length, rejected.length));
-  for (const bucket of lengthBuckets(lengths, tokenBudget)) {
-    const pairs = bucket.map((i) => batch[i] as EncodedPair);
-    const packed = packSequences([...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)]);
-    const margins = Float32Array.from(pairs, ({ margin }) => margin);
-    const part = valueAndGradients(
-      () => preferenceLoss(rewardScores(model, packed), margins, centring).div(batch.length),
-      parameters,
-    );
-    loss += (await part.value.data())[0] as number;
-    part.value.dispose();
-    gradients = addGradients(gradients, part.gradients);
+  let value: tf.Scalar | undefined;
+  try {
+    for (const bucket of lengthBuckets(lengths, tokenBudget)) {
+      const pairs = bucket.map((i) => batch[i] as EncodedPair);
+      const packed = packSequences([...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)]);
+      const margins = Float32Array.from(pairs, ({ margin }) => margin);
+      const part = valueAndGradients(
+        () => preferenceLoss(rewardScores(model, packed), margins, centring).div(batch.length),
+        parameters,
+      );
+      value = part.value;
+      gradients = addGradients(gradients, part.gradients);
+      loss += (await value.data())[0] as number;
+      value.dispose();
+    }
+    return { loss, gradients: gradients as tf.Tensor[] };
+  } catch (error) {
+    tf.dispose([value, gradients]);
+    throw error;
   }
-  return { loss, gradients: gradients as tf.Tensor[] };
 }
 
 function epochBatches(pairs: EncodedPair[], { epochs, batchSize }: MemberTraining, seed: number): EncodedPair[][] {
