@@ -3,12 +3,13 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 // As in libs/tensor/src/tensorflow/native-library.ts and libs/tensor/src/webgpu/inspect-webgpu.ts.
 const { SUREFOOT_TENSORFLOW_DIR, XDG_CACHE_HOME, VK_DRIVER_FILES, VK_ICD_FILENAMES } = process.env;
-const tensorflow =
-  SUREFOOT_TENSORFLOW_DIR || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'surefoot', 'tensorflow');
+const tensorflow = resolve(
+  SUREFOOT_TENSORFLOW_DIR || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'surefoot', 'tensorflow'),
+);
 const manifest = join(tensorflow, 'manifest.json');
 const drivers = (VK_DRIVER_FILES || VK_ICD_FILENAMES || '/usr/lib/chromium/vk_swiftshader_icd.json').split(':');
 const cards = existsSync('/dev/dri') ? readdirSync('/dev/dri').filter((file) => file.startsWith('renderD')) : [];

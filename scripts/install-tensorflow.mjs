@@ -1,15 +1,17 @@
 // `npm run install:tensorflow [-- --gpu] [--from DIR] [--force] [--uninstall]`: native TensorFlow for @surefoot/tensor.
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensure, main, root } from './ensure.mjs';
-import { buildAddons, nodeApi } from './install-tensorflow/build-addons.mjs';
+import { buildAddons, hashOfSources } from './install-tensorflow/build-addons.mjs';
 import { linkCudaLibraries } from './install-tensorflow/cuda-links.mjs';
 import { downloadInto, sha256Of } from './install-tensorflow/download.mjs';
 import { bytesOf, copyInto, existingTensorflow } from './install-tensorflow/existing.mjs';
 import { beginBeside, checkPlace, putInPlace, remove, uninstall } from './install-tensorflow/folder.mjs';
-import { lastLines, runQuietly, say } from './install-tensorflow/processes.mjs';
-import { glibc, wheelsOf } from './install-tensorflow/wheels.mjs';
+import { neededGlibc } from './install-tensorflow/needed-glibc.mjs';
+import { lastLines, runQuietly, say, stopPrograms } from './install-tensorflow/processes.mjs';
+import { Unavailable, unavailableStatus } from './install-tensorflow/unavailable.mjs';
+import { wheelsOf } from './install-tensorflow/wheels.mjs';
 
 const usage = `usage: npm run install:tensorflow -- [--gpu] [--from DIR] [--force] [--uninstall]
 
@@ -23,6 +25,9 @@ TensorFlow.js' binding to it, multiplies two matrices, and puts all of it into o
 
   SUREFOOT_TENSORFLOW_DIR   the folder, default ~/.cache/surefoot/tensorflow
   CXX                       the C++ compiler, default g++, c++ or clang++
+
+Exit status: 0 installed, ${unavailableStatus} this machine cannot have it now (the package index cannot be reached; no python3, pip or C++ compiler; not
+Linux x64 or arm64 with glibc), 1 any other failure.
 `;
 
 /** The package's own TypeScript, without a build. */
@@ -43,6 +48,16 @@ function options() {
 }
 
 await main(async () => {
+  try {
+    return await installOrRemove();
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    say(error.message);
+    return unavailableStatus;
+  }
+});
+
+async function installOrRemove() {
   const started = performance.now();
   const { gpu, from, force, uninstall: removes, help } = options();
   if (help) {
@@ -55,14 +70,20 @@ await main(async () => {
   const tensor = await tensorSources();
   const folder = tensor.tensorflowFolder();
   if (removes) {
-    say(uninstall(folder) ? `removed native TensorFlow from ${folder}` : `nothing to remove: ${folder} does not exist`);
+    const files = tensor.readManifest(folder)?.files;
+    const listed = files?.[tensor.libraryFiles.binding] && Object.keys(files);
+    say(
+      uninstall(folder, listed)
+        ? `removed native TensorFlow from ${folder}`
+        : `nothing to remove: ${folder} does not exist`,
+    );
     return 0;
   }
   const unsupported = tensor.unsupportedPlatform();
-  if (unsupported) throw new Error(`${unsupported.problem}: ${unsupported.cure}`);
+  if (unsupported) throw new Unavailable(`${unsupported.problem}: ${unsupported.cure}`);
   const wanted = from ? fromFolder(from, gpu, tensor) : pinned(gpu, tensor);
   const state = tensor.inspectTensorflow();
-  if (!force && isCurrent(state, wanted)) {
+  if (!force && isCurrent(state, wanted, tensor)) {
     say(`TensorFlow ${state.version} (${state.kind}) is already installed in ${folder}`);
     return 0;
   }
@@ -72,8 +93,10 @@ await main(async () => {
   checkSpace(folder, wanted.megabytes);
   if (state.installed) say(`replacing ${state.problem ?? `TensorFlow ${state.version} (${state.kind})`}`);
   const beside = beginBeside(folder);
+  const undisturbed = removeWhenStopped(beside);
   try {
     const backend = await build(beside, wanted, tensor);
+    undisturbed();
     putInPlace(folder, beside);
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     say(`TensorFlow ${backend.version} (${wanted.kind}) is installed in ${folder}, ${seconds} s`);
@@ -83,7 +106,19 @@ await main(async () => {
     throw error.code === 'ENOSPC' ? new Error(`no space is left for ${folder}: ${needs(wanted.megabytes)}`) : error;
   }
   return 0;
-});
+}
+
+/** Removes the folder on a signal that ends this process, after what writes into it. @returns function that takes this back */
+function removeWhenStopped(beside) {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  const stop = async () => {
+    await stopPrograms();
+    remove(beside);
+    process.exit(130);
+  };
+  for (const signal of signals) process.once(signal, stop);
+  return () => signals.forEach((signal) => process.off(signal, stop));
+}
 
 /** The pinned wheels for this machine. */
 function pinned(gpu, { tensorflowReleases }) {
@@ -111,23 +146,19 @@ function fromFolder(from, gpu, { libraryFiles, tensorflowReleases: { oldest, new
 }
 
 /** Whether what is installed is what is wanted; compares what the manifest says, and sizes. */
-function isCurrent({ folder, problem, version, kind }, wanted) {
+function isCurrent({ folder, problem, version, kind }, wanted, { readManifest }) {
   if (problem || version !== wanted.version || kind !== wanted.kind) return false;
-  const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
-  return manifest.bindingSource === bindingSource();
-}
-
-function bindingSource() {
-  const { name, version } = JSON.parse(
-    readFileSync(join(root, 'node_modules/@tensorflow/tfjs-node-gpu/package.json'), 'utf8'),
-  );
-  return `${name} ${version}`;
+  const { addons, wheels } = readManifest(folder);
+  if (addons !== hashOfSources(root)) return false;
+  const has = new Set(Object.values(wheels ?? {}));
+  // Libraries that were copied from a Python TensorFlow of the release serve as well as the wheels.
+  return !wheels || !wanted.wheels || wanted.wheels.every(({ sha256 }) => has.has(sha256));
 }
 
 function checkTools(missing, from) {
   const needed = missing.filter(({ tool }) => !from || tool === 'C++ compiler');
   if (needed.length === 0) return;
-  throw new Error(needed.map(({ tool, cure }) => `no ${tool} was found: ${cure}`).join('\n'));
+  throw new Unavailable(needed.map(({ tool, cure }) => `no ${tool} was found: ${cure}`).join('\n'));
 }
 
 function needs(megabytes) {
@@ -147,14 +178,10 @@ function checkSpace(folder, megabytes) {
 
 /** Fills the folder beside, down to the test. @returns the backend that the test opened */
 async function build(beside, { kind, version, wheels, existing }, { compiler, libraryFiles }) {
-  process.once('exit', () => {
-    if (process.exitCode === 130) remove(beside);
-  });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
   const { libraries, binding, settings, manifest } = libraryFiles;
   if (existing) mkdirSync(join(beside, 'tensorflow'));
-  const { files, ...source } = existing
-    ? { files: await copyInto(beside, existing, libraries), folder: existing.folder }
+  const { files, wheels: written } = existing
+    ? { files: await copyInto(beside, existing, libraries) }
     : await downloadInto(beside, wheels);
   linkCudaLibraries(beside, files);
   const headers = join(existing ? existing.folder : join(beside, 'tensorflow'), 'include');
@@ -168,10 +195,9 @@ async function build(beside, { kind, version, wheels, existing }, { compiler, li
     tensorflow: version,
     kind,
     platform,
-    glibc,
-    nodeApi,
-    bindingSource: bindingSource(),
-    source,
+    glibc: await neededGlibc([binding, settings, ...libraries].map((name) => join(beside, name))),
+    addons: hashOfSources(root),
+    wheels: written,
     files,
   };
   writeFileSync(join(beside, manifest), `${JSON.stringify(content, null, 2)}\n`);

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Unavailable } from './unavailable.mjs';
 import { lastLines, runQuietly, say, showMegabytes } from './processes.mjs';
 
 const unpackProgram = join(dirname(fileURLToPath(import.meta.url)), 'unpack.py');
@@ -63,7 +64,7 @@ async function download({ name, version, sha256, megabytes }, scratch) {
   // pip's own scratch files lie here too, so that nothing is left elsewhere when this is cut.
   const { status, stdout, stderr } = await runQuietly('python3', args, { env: { TMPDIR: scratch } });
   stop();
-  if (status !== 0) throw new Error(pipProblem(`${name} ${version}`, `${stdout}\n${stderr}`, scratch));
+  if (status !== 0) throw pipError(`${name} ${version}`, `${stdout}\n${stderr}`, scratch);
   const file = readdirSync(scratch).find((found) => found.endsWith('.whl'));
   if (!file) throw new Error(`pip brought no wheel of ${name} ${version}: ${lastLines(stdout) || 'it said nothing'}`);
   const found = await sha256Of(join(scratch, file));
@@ -71,20 +72,24 @@ async function download({ name, version, sha256, megabytes }, scratch) {
   return file;
 }
 
+// What pip writes when a connection fails, breaks off or takes too long, or when the index answers that it is overloaded.
+const network =
+  /NewConnectionError|Connect(?:ion)?Timeout|ReadTimeout|Connection(?:Reset|Aborted|Refused|Failed)|RemoteDisconnected|ProtocolError|IncompleteRead|incomplete-download|NameResolution|name resolution|Name or service not known|Network is unreachable|Max retries|ProxyError|SSLError|connection broken|Failed to connect|timed out|HTTP error (?:429|5\d\d)|\b(?:429 Client|5\d\d Server) Error|too many (?:429|5\d\d) error/i;
+
 /** What pip's output means, and what to do. */
-function pipProblem(what, output, folder) {
+function pipError(what, output, folder) {
   const space = outOfSpace(output, folder);
-  if (space) return `cannot download ${what}: ${space}`;
-  if (/DO NOT MATCH THE HASHES/.test(output)) return wrongWheel(what, `pip says that its hash is another`);
-  if (
-    /NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionReset|NameResolution|Max retries|ProxyError|SSLError/.test(
-      output,
-    )
-  )
-    return `cannot download ${what}: the package index cannot be reached. Check the network and pip's proxy and index (python3 -m pip config list), or name the folder of a Python TensorFlow with --from\n${lastLines(output, 2)}`;
+  if (space) return new Error(`cannot download ${what}: ${space}`);
+  if (/DO NOT MATCH THE HASHES/.test(output)) return new Error(wrongWheel(what, `pip says that its hash is another`));
+  if (network.test(output))
+    return new Unavailable(
+      `cannot download ${what}: the package index cannot be reached. Check the network and pip's proxy and index (python3 -m pip config list), or name the folder of a Python TensorFlow with --from\n${lastLines(output, 2)}`,
+    );
   if (/No matching distribution/.test(output))
-    return `pip finds no wheel of ${what} for this machine: the index has none (python3 -m pip config list), the C library is older than glibc 2.27, or pip is too old (python3 -m pip --version, 20.3 at least)\n${lastLines(output, 2)}`;
-  return `pip could not download ${what}:\n${lastLines(output)}`;
+    return new Error(
+      `pip finds no wheel of ${what} for this machine: the index has none (python3 -m pip config list), the C library is older than glibc 2.27, or pip is too old (python3 -m pip --version, 20.3 at least)\n${lastLines(output, 2)}`,
+    );
+  return new Error(`pip could not download ${what}:\n${lastLines(output)}`);
 }
 
 const wrongWheel = (what, problem) =>

@@ -5,9 +5,9 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  readFileSync,
   readdirSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   rmdirSync,
@@ -81,38 +81,47 @@ export function putInPlace(folder, beside) {
   if (before) remove(join(dirname(folder), before));
 }
 
-/** Removes the installation and what dead installers left. @returns whether there was anything */
-export function uninstall(folder) {
-  const found = lstatSync(folder, { throwIfNoEntry: false });
+/**
+ * Removes the installation and what dead installers left.
+ *
+ * @param listed the files of the installation by its manifest; undefined where there is no manifest of one
+ * @returns whether there was anything
+ * @throws Error if what lies there is no installation
+ */
+export function uninstall(folder, listed) {
+  const found = lookAt(folder);
   const name = target(folder);
-  if (name || found?.isSymbolicLink())
-    unlinkSync(folder); // of a link that somebody else made, only the link
-  else if (found?.isDirectory()) removeListed(folder);
-  else if (found) checkPlace(folder);
+  if (name) unlinkSync(folder);
+  else if (found?.isDirectory()) removeListed(folder, listed);
+  else if (found)
+    throw new Error(
+      `${folder} is a ${found.isSymbolicLink() ? `link to ${readlinkSync(folder)}` : 'file'} that npm run install:tensorflow did not make, so nothing was removed`,
+    );
   if (name) remove(join(dirname(folder), name));
   removeDead(folder);
   return Boolean(found);
 }
 
 /** Removes from a real folder, an installation that was copied there, what its manifest lists. */
-function removeListed(folder) {
-  let manifest;
-  try {
-    manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
-  } catch {
-    if (readdirSync(folder).length > 0)
-      throw new Error(`${folder} holds no manifest.json: it is not an installation, so nothing was removed`);
-    manifest = { files: {} };
+function removeListed(folder, listed) {
+  if (!listed && readdirSync(folder).length > 0)
+    throw new Error(`${folder} holds no manifest.json of an installation: it is none, so nothing was removed`);
+  for (const path of [...(listed ?? []), 'manifest.json'].map((name) => resolve(folder, name))) {
+    if (!isInside(folder, path)) continue;
+    rmSync(path, { force: true });
+    removeEmptyParents(folder, dirname(path));
   }
-  const paths = [...Object.keys(manifest.files), 'manifest.json'].map((path) => resolve(folder, path));
-  for (const path of paths) if (path.startsWith(`${resolve(folder)}/`)) rmSync(path, { force: true });
-  removeEmptyFolders(folder);
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
 }
 
-function removeEmptyFolders(folder) {
-  for (const entry of readdirSync(folder, { withFileTypes: true }))
-    if (entry.isDirectory()) removeEmptyFolders(join(folder, entry.name));
-  if (readdirSync(folder).length === 0) rmdirSync(folder);
+/** Whether a path lies in the folder itself, and not where a link in it or `..` leads to. */
+function isInside(folder, path) {
+  if (!path.startsWith(`${folder}/`) || !existsSync(dirname(path))) return false;
+  return `${realpathSync(dirname(path))}/`.startsWith(`${realpathSync(folder)}/`);
+}
+
+function removeEmptyParents(folder, from) {
+  for (let at = from; at !== folder && readdirSync(at).length === 0; at = dirname(at)) rmdirSync(at);
 }
 
 /** Removes the siblings that no living installer of this machine writes, and nothing links to. */
@@ -120,9 +129,11 @@ function removeDead(folder) {
   const parent = dirname(folder);
   if (!existsSync(parent)) return;
   for (const name of readdirSync(parent)) {
-    if (!isSibling(folder, name) || name === target(folder)) continue;
+    if (!isSibling(folder, name)) continue;
     const [, host, pid] = suffix.exec(name.slice(basename(folder).length));
-    if (host === hostname() ? !isAlive(Number(pid)) : isOld(join(parent, name))) remove(join(parent, name));
+    if (host === hostname() ? isAlive(Number(pid)) : !isOld(join(parent, name))) continue;
+    // Only now: an installer that has ended may have put its folder in place a moment before.
+    if (name !== target(folder)) remove(join(parent, name));
   }
 }
 

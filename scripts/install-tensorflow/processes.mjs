@@ -1,5 +1,9 @@
 // Programs that the installer runs beside itself, and how their long parts are shown.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+const running = new Set();
+let stopped = false;
 
 /** Runs a program; resolves to its status and what it wrote. Its output goes nowhere else. */
 export function runQuietly(program, args, { env = {}, cwd } = {}) {
@@ -8,11 +12,11 @@ export function runQuietly(program, args, { env = {}, cwd } = {}) {
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
-    const stop = () => child.kill();
-    process.once('exit', stop);
+    running.add(child);
     child.on('error', (error) => resolve({ status: 1, stdout, stderr: `${program}: ${error.message}` }));
     child.on('close', (status, signal) => {
-      process.off('exit', stop);
+      running.delete(child);
+      if (stopped) return; // who waits for it is not to go on
       resolve({
         status: status ?? 1,
         stdout,
@@ -20,6 +24,12 @@ export function runQuietly(program, args, { env = {}, cwd } = {}) {
       });
     });
   });
+}
+
+/** Ends the programs that run; resolves when they and what they started write no more. */
+export async function stopPrograms() {
+  stopped = true;
+  await Promise.all([...running].map((child) => (child.kill(), once(child, 'close'))));
 }
 
 /** The last lines of what a program wrote, for an error message. */

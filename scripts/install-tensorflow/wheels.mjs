@@ -35,6 +35,3 @@ export const wheelsOf = (platform, kind) =>
   builds[`${platform} ${kind}`]?.map(([name, version, sha256, megabytes, unpackedMegabytes]) => ({
     ...{ name, version, sha256, megabytes, unpackedMegabytes },
   }));
-
-/** The oldest C library that these wheels are made for. */
-export const glibc = '2.27';

@@ -37,9 +37,8 @@ function install(changes: Partial<Manifest> = {}): void {
     kind: 'cpu',
     platform: `${process.platform}-${process.arch}`,
     glibc: '2.27',
-    nodeApi: 8,
-    bindingSource: '@tensorflow/tfjs-node-gpu 4.22.0',
-    source: { wheels: {} },
+    addons: '',
+    wheels: {},
     files: Object.fromEntries(names.map((name) => [name, { bytes: 3, sha256: '' }])),
     ...changes,
   };
@@ -71,6 +70,11 @@ describe('inspectTensorflow', () => {
       () => writeFileSync(join(folder, 'manifest.json'), '{"tensorflow"'),
       /holds no finished installation/,
     ],
+    ...['null', '[]', '{}', '{"files":{}}'].map((text): [string, () => void, RegExp] => [
+      `a manifest that is ${text}`,
+      () => writeFileSync(join(folder, 'manifest.json'), text),
+      /holds no finished installation .*: its manifest\.json is missing or not one/,
+    ]),
     [
       'a release that is not known to work',
       () => install({ tensorflow: '2.14.1' }),
@@ -122,6 +126,10 @@ describe('inspectTensorflow', () => {
 
 test('the folder is that of SUREFOOT_TENSORFLOW_DIR, else of the cache', () => {
   expect(tensorflowFolder()).toBe(folder);
+  process.env['SUREFOOT_TENSORFLOW_DIR'] = `${folder}//`;
+  expect(tensorflowFolder()).toBe(folder);
+  process.env['SUREFOOT_TENSORFLOW_DIR'] = 'some/where/';
+  expect(tensorflowFolder()).toBe(join(process.cwd(), 'some/where'));
   process.env['SUREFOOT_TENSORFLOW_DIR'] = '';
   expect(tensorflowFolder()).toMatch(/\/surefoot\/tensorflow$/);
 });

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** What the install command downloads, and the releases whose library the binding is known to run on. */
 export const tensorflowReleases = { pinned: '2.21.0', oldest: '2.15', newest: '2.21' };
@@ -21,13 +21,12 @@ export interface Manifest {
   kind: 'cpu' | 'gpu';
   /** As `process.platform` and `process.arch` write it, for example `linux-x64`. */
   platform: string;
-  /** The oldest C library that the wheel is made for. */
+  /** The oldest C library that the libraries and the addons run with. */
   glibc: string;
-  nodeApi: number;
-  /** Package and release whose C++ the binding was compiled from. */
-  bindingSource: string;
-  /** Wheels with their SHA-256, or the folder that the libraries were copied from. */
-  source: { wheels: Record<string, string> } | { folder: string };
+  /** SHA-256 of what the addons were compiled from, and how: with another one, they are compiled again. */
+  addons: string;
+  /** Wheels with their SHA-256; absent if the libraries were copied from a Python TensorFlow. */
+  wheels?: Record<string, string>;
   /** Size in bytes and SHA-256 of every file. */
   files: Record<string, { bytes: number; sha256: string }>;
 }
@@ -49,12 +48,15 @@ const install = 'run npm run install:tensorflow';
 
 /**
  * The folder that `npm run install:tensorflow` fills: `tfjs_binding.node`, and `tensorflow/` with the native library, which the
- * binding finds beside itself. `SUREFOOT_TENSORFLOW_DIR` names another.
+ * binding finds beside itself. `SUREFOOT_TENSORFLOW_DIR` names another. Absolute and without a slash at its end, since a link is
+ * looked at by its name; a relative value is taken from the working folder.
  */
 export function tensorflowFolder(): string {
   // eslint-disable-next-line no-restricted-properties -- where a library lies is a property of the machine, as LD_LIBRARY_PATH
   const { SUREFOOT_TENSORFLOW_DIR, XDG_CACHE_HOME } = process.env;
-  return SUREFOOT_TENSORFLOW_DIR || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'surefoot', 'tensorflow');
+  return resolve(
+    SUREFOOT_TENSORFLOW_DIR || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'surefoot', 'tensorflow'),
+  );
 }
 
 /** Whether there is a native library that can be loaded. */
@@ -69,15 +71,34 @@ export function inspectTensorflow(): TensorflowInspection {
   if (unsupported) return { folder, installed: false, ...unsupported };
   if (!existsSync(folder))
     return { folder, installed: false, problem: 'native TensorFlow is not installed', cure: install };
-  let manifest: Manifest;
-  try {
-    manifest = JSON.parse(readFileSync(join(folder, libraryFiles.manifest), 'utf8')) as Manifest;
-  } catch {
-    const problem = `${folder} holds no finished installation of native TensorFlow: its ${libraryFiles.manifest} cannot be read`;
+  const manifest = readManifest(folder);
+  if (!manifest) {
+    const problem = `${folder} holds no finished installation of native TensorFlow: its ${libraryFiles.manifest} is missing or not one`;
     return { folder, installed: existsSync(join(folder, libraryFiles.binding)), problem, cure: install };
   }
   const { tensorflow: version, kind } = manifest;
   return { folder, installed: true, version, kind, ...problemOf(manifest, folder) };
+}
+
+/** The manifest of an installation, or undefined where there is none or it is something else. */
+export function readManifest(folder: string): Manifest | undefined {
+  try {
+    const manifest = JSON.parse(readFileSync(join(folder, libraryFiles.manifest), 'utf8')) as unknown;
+    return isManifest(manifest) ? manifest : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether it has what is read of every installation. */
+function isManifest(value: unknown): value is Manifest {
+  const { tensorflow, kind, platform, glibc, files } = (value ?? {}) as Record<keyof Manifest, unknown>;
+  return (
+    [tensorflow, platform, glibc].every((text) => typeof text === 'string') &&
+    (kind === 'cpu' || kind === 'gpu') &&
+    files instanceof Object &&
+    Object.values(files).every((file: unknown) => file instanceof Object && 'bytes' in file)
+  );
 }
 
 function problemOf(manifest: Manifest, folder: string): { problem: string; cure: string } | undefined {
@@ -89,9 +110,9 @@ function problemOf(manifest: Manifest, folder: string): { problem: string; cure:
       problem: `${folder} holds TensorFlow ${manifest.tensorflow}, and ${tensorflowReleases.oldest} to ${tensorflowReleases.newest} are known to work`,
       cure: install,
     };
-  const files = Object.entries(manifest.files ?? {});
+  const files = Object.entries(manifest.files);
   const damaged = [libraryFiles.binding, libraryFiles.settings, ...libraryFiles.libraries]
-    .filter((path) => !manifest.files?.[path])
+    .filter((path) => !manifest.files[path])
     .concat(files.filter(([path, { bytes }]) => sizeOf(join(folder, path)) !== bytes).map(([path]) => path));
   if (damaged[0]) {
     const bytes = sizeOf(join(folder, damaged[0]));
@@ -101,8 +122,8 @@ function problemOf(manifest: Manifest, folder: string): { problem: string; cure:
   const glibc = glibcVersion();
   if (glibc && isOlder(glibc, manifest.glibc))
     return {
-      problem: `TensorFlow ${manifest.tensorflow} needs glibc ${manifest.glibc}, and this machine has ${glibc}`,
-      cure: 'use a newer Linux, or the wasm backend, which needs nothing',
+      problem: `${folder} needs glibc ${manifest.glibc}, and this machine has ${glibc}`,
+      cure: `${install}, which compiles for this machine, or use the wasm backend, which needs nothing`,
     };
   return undefined;
 }
