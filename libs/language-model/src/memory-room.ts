@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { currentBackend } from '@surefoot/tensor';
+import { currentBackend, uncountedMomentBytes } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from './config';
 import {
@@ -19,7 +19,12 @@ export type Purpose = 'training' | 'scoring';
 
 /** Bytes that new tensors may take on the open backend. */
 export function freeBytes(): number {
-  return Math.max(0, usableShare * currentBackend().memoryBytes - tf.memory().numBytes);
+  return Math.max(0, usableShare * currentBackend().memoryBytes - heldBytes());
+}
+
+/** What tensors and the moments of optimizers hold. */
+function heldBytes(): number {
+  return tf.memory().numBytes + uncountedMomentBytes();
 }
 
 /**
@@ -39,7 +44,7 @@ export function assertRoom(what: string, needs: Record<string, number>, cure: st
   throw new DomainError(
     'resource_exhausted',
     `${what} needs ${parts.join(' and ')}; backend ${name} has ${inUnits(memoryBytes)}, of which ${inUnits(free)} are left to ` +
-      `plan with (tensors hold ${inUnits(tf.memory().numBytes)}, a share is kept for gaps): ${cure}, or choose a backend with more memory`,
+      `plan with (tensors hold ${inUnits(heldBytes())}, a share is kept for gaps): ${cure}, or choose a backend with more memory`,
   );
 }
 
@@ -116,13 +121,9 @@ function roomFor(config: ModelConfig, purpose: Purpose): number {
   return freeBytes() - Object.values(besideActivations(config, purpose)).reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** What a pass needs beside its activations and what `tf.memory()` counts already. */
+/** What a pass needs beside its activations and what is held already. */
 function besideActivations(config: ModelConfig, purpose: Purpose): Record<string, number> {
-  if (purpose === 'scoring') return {};
-  const { name, kernelBuild } = currentBackend();
-  // TensorFlow keeps the moments in variables of its own.
-  const areCounted = name !== 'tensorflow' || kernelBuild !== 'tuned';
-  return { gradients: gradientBytes(config), ...(!areCounted && { "the optimizer's moments": momentBytes(config) }) };
+  return purpose === 'scoring' ? {} : { gradients: gradientBytes(config) };
 }
 
 function assertPassFits(config: ModelConfig, shape: BatchShape, purpose: Purpose): void {

@@ -6,10 +6,9 @@ import {
   disposeModel,
   gpt2Config,
   gradientBytes,
-  momentBytes,
   trainingBytes,
 } from '@surefoot/language-model';
-import { currentBackend, randomStream } from '@surefoot/tensor';
+import { currentBackend, randomStream, uncountedMomentBytes } from '@surefoot/tensor';
 import { fastTestBackends } from '@surefoot/tensor/testing';
 import { createLearner, disposeLearner, type Learner } from './learner';
 import { resolvePpoConfig, type PpoConfig } from './ppo-config';
@@ -40,12 +39,11 @@ async function withLearner(partial: Partial<PpoConfig>, run: (learner: Learner) 
   disposeLearner(learner);
 }
 
-/** Leaves room to plan with for moments, where they are no tensors, gradients, and so many rollouts of the longest kind. */
+/** Leaves room to plan with for gradients and so many rollouts of the longest kind. */
 function leaveRoomFor(sequences: number): void {
   const shape = { sequences, width: 13, outputs: 10 * sequences, withEntropy: true };
-  const { name } = currentBackend();
-  const moments = name === 'tensorflow' ? momentBytes(config) : 0;
-  const bytes = tf.memory().numBytes + moments + gradientBytes(config) + trainingBytes(config, shape);
+  const held = tf.memory().numBytes + uncountedMomentBytes();
+  const bytes = held + gradientBytes(config) + trainingBytes(config, shape);
   jest.replaceProperty(currentBackend(), 'memoryBytes', bytes / 0.85);
 }
 afterEach(() => {

@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { currentKernels } from './backend';
 import { checkCount, checkShape, invalid } from './checks';
+import { accountedMoments } from './moments';
 
 export interface AdamWOptions {
   /** Decay of the first moment, [0, 1), default 0.9. */
@@ -45,7 +46,7 @@ export function createAdamW(
   checkRange('beta2', beta2, beta2 >= 0 && beta2 < 1, '[0, 1)');
   checkRange('epsilon', epsilon, epsilon > 0 && epsilon < Infinity, '> 0');
   checkRange('weightDecay', weightDecay, weightDecay >= 0 && weightDecay < Infinity, '>= 0');
-  const moments = currentKernels().adamw(parameters);
+  const moments = accountedMoments(currentKernels().adamw, parameters);
   let steps = 0;
 
   function step(gradients: tf.Tensor[], learningRate: number): void {

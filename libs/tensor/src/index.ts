@@ -13,6 +13,7 @@ export {
   type BackendOptions,
   type KernelBuild,
 } from './opened';
+export { uncountedMomentBytes } from './moments';
 export { randomStream, type RandomStream } from './random-stream';
 export { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors';
 export { warmupThenDecay } from './schedule';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { AdamWStep, Moments } from './kernels';
+import type { AdamWStep, Kernels, Moments } from './kernels';
 
 /** Updates one parameter and its moments. */
 export type Update = (
@@ -29,4 +29,45 @@ export function separateMoments(parameters: tf.Variable[], update: Update): Mome
     },
     dispose: () => tf.dispose([...first, ...second]),
   };
+}
+
+let uncounted = 0;
+
+/** Bytes of this thread's moments that `tf.memory()` does not count: where a backend keeps them in variables of its own. */
+export function uncountedMomentBytes(): number {
+  return uncounted;
+}
+
+/** Moments of zeros whose bytes `uncountedMomentBytes` has as long as `tf.memory()` has them not. */
+export function accountedMoments(adamw: Kernels['adamw'], parameters: tf.Variable[]): Moments {
+  let bytes = parameters.reduce((sum, { size }) => sum + 2 * 4 * size, 0);
+  const before = uncounted;
+  uncounted += bytes;
+  let moments: Moments;
+  try {
+    moments = lessCounted(() => adamw(parameters));
+  } catch (error) {
+    uncounted = before;
+    throw error;
+  }
+  return {
+    step: (gradients, step) => lessCounted(() => moments.step(gradients, step)),
+    read: () => lessCounted(() => moments.read()),
+    write: (state) => lessCounted(() => moments.write(state)),
+    dispose() {
+      lessCounted(() => moments.dispose());
+      uncounted -= bytes;
+      bytes = 0;
+    },
+  };
+}
+
+/** Whatever of the moments a call has made tensors of, `tf.memory()` counts. */
+function lessCounted<Result>(call: () => Result): Result {
+  const before = tf.memory().numBytes;
+  try {
+    return call();
+  } finally {
+    uncounted -= tf.memory().numBytes - before;
+  }
 }
