@@ -4,6 +4,7 @@ import { expect } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { openBackend } from './backend';
 import type { Backend, KernelBuild } from './opened';
+import { countLooseValues, watchValues } from './tensorflow/loose-values';
 import { hasTensorflow } from './tensorflow/native-library';
 import { inspectWebgpu } from './webgpu/inspect-webgpu';
 
@@ -14,7 +15,7 @@ declare module 'expect' {
   interface Matchers<R extends void | Promise<void>, T> {
     /** Every element within `atol + rtol * |expected|`; tensors are compared by shape too. */
     toBeAllclose(expected: ArrayLike<number> | tf.Tensor, tolerance?: { atol?: number; rtol?: number }): R;
-    /** The function, async or not, leaves as many tensors as there were. */
+    /** The function, async or not, leaves as many tensors as there were, and on tensorflow as many values without a tensor. */
     toNotLeakTensors(): Promise<void>;
   }
 }
@@ -29,12 +30,33 @@ expect.extend({
   },
 
   async toNotLeakTensors(run: () => unknown) {
-    const before = tf.memory().numTensors;
+    const before = heldTensors();
     await run();
-    const leaked = tf.memory().numTensors - before;
-    return { pass: leaked === 0, message: () => `${leaked} tensors more than before` };
+    const after = heldTensors();
+    const leaked = after.tensors - before.tensors;
+    const loose = after.looseValues - before.looseValues;
+    return {
+      pass: leaked === 0 && loose === 0,
+      message: () => `${leaked} tensors more than before and ${loose} values of TensorFlow without a tensor`,
+    };
   },
 });
+
+/** What is held on the open backend. */
+export interface HeldTensors {
+  tensors: number;
+  bytes: number;
+  buffers: number;
+  /** Values and resources of native TensorFlow that no tensor of TensorFlow.js stands for. */
+  looseValues: number;
+}
+
+/** Counts what is held now; on tensorflow also what `tf.memory()` does not see. */
+export function heldTensors(): HeldTensors {
+  const { numTensors, numBytes, numDataBuffers } = tf.memory();
+  const looseValues = tf.getBackend() === 'tensorflow' ? countLooseValues() : 0;
+  return { tensors: numTensors, bytes: numBytes, buffers: numDataBuffers, looseValues };
+}
 
 /** A backend with one of its kernel builds, for `describe.each(testBackends)('…, $title', …)`. */
 export interface TestBackend {
@@ -60,7 +82,12 @@ export const fastTestBackends = testBackends.filter(({ title }) => !/plain|wasm 
 
 function testBackend(name: Backend['name'], kernelBuild: KernelBuild): TestBackend {
   const keepsBits = name === 'cpu' || /simd/.test(kernelBuild);
-  return { title: `${name} ${kernelBuild}`, keepsBits, open: () => openBackend(name, { kernelBuild }) };
+  const open = async () => {
+    const backend = await openBackend(name, { kernelBuild });
+    if (name === 'tensorflow') watchValues();
+    return backend;
+  };
+  return { title: `${name} ${kernelBuild}`, keepsBits, open };
 }
 
 /** The path of a golden file beside the repository, or undefined, with a warning, where there is none: skip the test then. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
+import { invalid } from '../checks';
 import type { AdamWStep, Moments } from '../kernels';
 import { execute, floatType, idOf, nativeBackend, shapeAttribute, stringAttribute, tensorOf } from './raw-ops';
 
@@ -18,14 +19,19 @@ interface Resource {
  */
 export function resourceMoments(parameters: tf.Variable[]): Moments {
   const shapes = parameters.map(({ shape }) => shape);
-  const targets = shapes.map(createResource);
-  const first = shapes.map(createResource);
-  const second = shapes.map(createResource);
-  const set = tf.tidy(() => shapes.map((shape) => tf.zeros(shape)));
+  const made: Resource[] = [];
   let shown: tf.Tensor[] = [];
 
-  function load(into: Resource[], tensors: tf.Tensor[]): void {
-    into.forEach((resource, i) => assign(resource, tensors[i]!));
+  function create(shape: number[]): Resource {
+    const resource = createResource(shape);
+    made.push(resource);
+    return resource;
+  }
+
+  function zeros(shape: number[]): Resource {
+    const moment = create(shape);
+    tf.tidy(() => assign(moment, tf.zeros(shape)));
+    return moment;
   }
 
   function forget(): void {
@@ -33,11 +39,28 @@ export function resourceMoments(parameters: tf.Variable[]): Moments {
     shown = [];
   }
 
-  load(first, set);
-  load(second, set);
-  tf.dispose(set);
+  function dispose(): void {
+    forget();
+    made.splice(0).forEach(destroy);
+  }
+
+  function all(): Record<'targets' | 'first' | 'second', Resource[]> {
+    try {
+      return { targets: shapes.map(create), first: shapes.map(zeros), second: shapes.map(zeros) };
+    } catch (error) {
+      dispose();
+      throw error;
+    }
+  }
+
+  function load(into: Resource[], tensors: tf.Tensor[]): void {
+    into.forEach((resource, i) => assign(resource, tensors[i]!));
+  }
+
+  const { targets, first, second } = all();
   return {
     step(gradients, step) {
+      checkBetas(step);
       forget();
       tf.tidy(() => {
         const numbers = adamNumbers(step).map((number) => idOf(tf.scalar(number)));
@@ -68,10 +91,7 @@ export function resourceMoments(parameters: tf.Variable[]): Moments {
         );
       });
     },
-    dispose() {
-      forget();
-      [...targets, ...first, ...second].forEach(destroy);
-    },
+    dispose,
   };
 }
 
@@ -86,6 +106,15 @@ function adamNumbers({ beta1, beta2, rate, rootScale, epsilon }: AdamWStep): num
   const share = (beta: number) => (1 - Math.fround(beta)) / (1 - beta);
   const scale = rootScale / Math.sqrt(share(beta2));
   return [0, 0, rate / share(beta1) / scale, beta1, beta2, epsilon / scale];
+}
+
+/** Nothing of a gradient would reach a moment. */
+function checkBetas({ beta1, beta2 }: AdamWStep): void {
+  for (const [name, beta] of Object.entries({ beta1, beta2 }))
+    if (Math.fround(beta) === 1)
+      throw invalid(
+        `AdamW: ${name} is ${beta}, which is 1 in the float32 of backend tensorflow: use 0.9999999 or less`,
+      );
 }
 
 function createResource(shape: number[]): Resource {

@@ -26,9 +26,12 @@ export const tensorflowKernels: Kernels = {
       const parts = tensors.map((tensor) => run<tf.Scalar>('L2Loss', [tensor]));
       return run<tf.Tensor1D>('Pack', parts, intAttribute('N', parts.length));
     });
-    const values = (await halves.data()) as Float32Array;
-    halves.dispose();
-    return 2 * Array.from(values).reduce((sum, half) => sum + half, 0);
+    try {
+      const values = (await halves.data()) as Float32Array;
+      return 2 * values.reduce((sum, half) => sum + half, 0);
+    } finally {
+      halves.dispose();
+    }
   },
 
   adamw: resourceMoments,

@@ -96,9 +96,12 @@ export const webgpuKernels: Kernels = {
     if (tensors.length === 0) return 0;
     // float32 within a part, float64 over all of them, and one read.
     const sums = tf.tidy(() => tf.concat1d(tensors.map(partsOfSquares)));
-    const values = (await sums.data()) as Float32Array;
-    sums.dispose();
-    return values.reduce((sum, value) => sum + value, 0);
+    try {
+      const values = (await sums.data()) as Float32Array;
+      return values.reduce((sum, value) => sum + value, 0);
+    } finally {
+      sums.dispose();
+    }
   },
 
   adamw: (parameters) => separateMoments(parameters, updateInPlace),
