@@ -7,12 +7,14 @@ import type { OpenedDevice } from './dawn';
  * The WebGPU backend of TensorFlow.js with errors that show.
  *
  * WebGPU reports a failed allocation or a lost device later, and computes with zeros until somebody asks. So whatever was
- * reported stops the next read, and a tensor over the device's limit is refused before it is allocated. Buffers that were kept
+ * reported stops the next read, a lost device every one, and a tensor over the device's limit is refused before it is allocated. Buffers that were kept
  * for tensors of the same size are freed where they are more than the ones in use: shapes differ from batch to batch, and
  * TensorFlow.js would keep them for ever.
  */
 export class CheckedBackend extends WebGPUBackend {
+  /** Reported since the last read. */
   private failure: DomainError | undefined;
+  private loss: DomainError | undefined;
 
   private constructor(
     { device, adapterInfo }: OpenedDevice,
@@ -24,8 +26,9 @@ export class CheckedBackend extends WebGPUBackend {
       const isMemory = error.constructor.name === 'GPUOutOfMemoryError';
       this.failure ??= new DomainError(isMemory ? 'resource_exhausted' : 'unavailable', `WebGPU: ${error.message}`);
     };
-    void device.lost.then(({ reason, message }) => {
-      if (reason !== 'destroyed') this.failure ??= new DomainError('unavailable', `WebGPU lost the device: ${message}`);
+    void device.lost.then(({ message }) => {
+      const cure = "its tensors are gone; openBackend('webgpu') opens a new device";
+      this.loss = new DomainError('unavailable', `WebGPU lost the device: ${message.trim()}: ${cure}`);
     });
     const pool = this.bufferManager as unknown as Pool;
     const acquire = pool.acquireBuffer.bind(pool);
@@ -47,18 +50,31 @@ export class CheckedBackend extends WebGPUBackend {
     }
   }
 
+  /** Whether the device is gone, and with it every tensor on it. */
+  get isLost(): boolean {
+    return this.loss !== undefined;
+  }
+
   override readSync(dataId: object): tf.backend_util.BackendValues {
+    if (this.loss) throw this.loss;
     const { values } = this.tensorMap.get(dataId);
     if (!values) throw new Error('backend webgpu reads asynchronously only: await tensor.data()');
     return values;
   }
 
   override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
-    const values = await super.read(dataId).catch((error) => {
-      throw this.failure ?? error;
-    });
-    if (this.failure) throw this.failure;
-    return values;
+    if (this.loss) throw this.loss;
+    let values: tf.backend_util.BackendValues | undefined;
+    let problem: unknown;
+    try {
+      values = await super.read(dataId);
+    } catch (error) {
+      problem = error;
+    }
+    problem = this.loss ?? this.failure ?? problem;
+    this.failure = undefined;
+    if (problem) throw problem;
+    return values!;
   }
 }
 

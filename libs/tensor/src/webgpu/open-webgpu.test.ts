@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { currentBackend, openBackend } from '../index';
 import { testBackends } from '../testing';
 import { inspectWebgpu } from './inspect-webgpu';
+import { webgpuBackend } from './shader';
 
 const isHere = testBackends.some(({ title }) => title.startsWith('webgpu'));
 
@@ -55,6 +56,28 @@ const runProgram = (env = process.env) =>
     expect((globalThis as { navigator?: { gpu?: object } }).navigator?.gpu).toBeUndefined();
   });
 
+  test('what a device reports is thrown by the next read, and by that alone', async () => {
+    const { device } = webgpuBackend();
+    const x = tf.tensor1d([1, 2]);
+    const y = tf.square(x);
+    for (const [type, kind] of [
+      ['GPUOutOfMemoryError', 'resource_exhausted'],
+      ['GPUValidationError', 'unavailable'],
+    ] as const) {
+      const error = new {
+        [type]: class {
+          message = 'no more';
+        },
+      }[type]!();
+      device.onuncapturederror?.({ error } as unknown as GPUUncapturedErrorEvent);
+      const again = tf.square(x);
+      await expect(again.data()).rejects.toMatchObject({ kind, message: 'WebGPU: no more' });
+      again.dispose();
+    }
+    expect([...(await y.data())]).toEqual([1, 4]);
+    tf.dispose([x, y]);
+  });
+
   test('runs in a process of its own, which ends by itself', () => {
     const { status, signal, stdout } = runProgram();
     expect({ status, signal, stdout }).toEqual({ status: 0, signal: null, stdout: 'webgpu 19,22,43,50\n' });
@@ -74,6 +97,21 @@ const runProgram = (env = process.env) =>
     const here = tf.tidy(() => tf.add(tf.ones([1]), tf.ones([1])));
     expect([...(await here.data())]).toEqual([2]);
     here.dispose();
+  });
+
+  test('after a lost device another is opened; tensors of the old one are gone', async () => {
+    const { device } = webgpuBackend();
+    const lost = tf.square(tf.tensor1d([1, 2]));
+    device.destroy();
+    const gone = { kind: 'unavailable', message: expect.stringContaining("openBackend('webgpu') opens a new device") };
+    await expect(lost.data()).rejects.toMatchObject(gone);
+    await expect(lost.data()).rejects.toMatchObject(gone);
+    await openBackend('webgpu');
+    const y = tf.square(tf.tensor1d([1, 2]));
+    expect([...(await y.data())]).toEqual([1, 4]);
+    await expect(lost.data()).rejects.toMatchObject(gone);
+    expect(() => tf.square(lost)).toThrow(expect.objectContaining(gone));
+    tf.dispose([lost, y]);
   });
 
   test('without a driver that offers an adapter it is refused, saying what to install or set', () => {

@@ -4,6 +4,7 @@ import { DomainError } from '@surefoot/errors';
 import type { BackendOptions, Opened } from '../opened';
 import { plainKernels } from '../plain-kernels';
 import { graphicsCard } from '../tensorflow/graphics-card';
+import type { CheckedBackend } from './checked-backend';
 import { openDevice, type OpenedDevice } from './dawn';
 import { webgpuKernels } from './webgpu-kernels';
 
@@ -23,6 +24,7 @@ let opened: Promise<OpenedDevice> | undefined;
 export async function openWebgpu({ kernelBuild = 'tuned' }: BackendOptions): Promise<Opened> {
   if (kernelBuild !== 'tuned' && kernelBuild !== 'plain')
     throw new DomainError('failed_precondition', `backend webgpu has no ${kernelBuild} kernels: use tuned or plain`);
+  forgetLostDevice();
   opened ??= openDevice();
   const device = await opened.catch((error) => {
     opened = undefined;
@@ -41,6 +43,14 @@ export async function openWebgpu({ kernelBuild = 'tuned' }: BackendOptions): Pro
     },
     kernels: kernelBuild === 'tuned' ? webgpuKernels : plainKernels,
   };
+}
+
+/** Tensors that were on it stay with the backend that had it, and throw when they are read. */
+function forgetLostDevice(): void {
+  const backend = tf.findBackend('webgpu') as CheckedBackend | null;
+  if (!backend?.isLost) return;
+  tf.removeBackend('webgpu');
+  opened = undefined;
 }
 
 /** Only when this backend is opened: it is 0.7 MB of JavaScript, with a kernel of its own for every operation. */
