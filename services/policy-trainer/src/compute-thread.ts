@@ -1,15 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { workerData } from 'node:worker_threads';
 import { DomainError } from '@surefoot/errors';
 import { exposeToParent } from '@surefoot/service';
 import { parameterCount, readModelConfig } from '@surefoot/language-model';
-import {
-  currentBackend,
-  inspectMachine,
-  openBackend,
-  planAuto,
-  type Backend,
-  type BackendName,
-} from '@surefoot/tensor';
+import { inspectMachine, openBackend, planAuto, type Backend, type BackendName } from '@surefoot/tensor';
 import { generate, type GeneratedResponse, type GenerationJob } from './generate';
 import { trainingRun } from './training-run';
 import type { ScoreRequest, Scores, TrainingJob, TrainingOutcome } from './training-job';
@@ -65,8 +59,13 @@ const procedures: ComputeProcedures = {
 
 const main = exposeToParent<MainProcedures>(procedures);
 
+const attempts = (parameters?: number) => planAuto(inspectMachine(), { parameters, requireGpu }).attempts;
+/** What was attempted for the backend that is open: its first may have failed, and would again. */
+let attempted: ReturnType<typeof attempts>;
+
 async function open(parameters?: number): Promise<void> {
   const opened = await openBackend(backend, { threads, requireGpu, parameters });
+  attempted = attempts(parameters);
   void main('opened', opened).catch(() => undefined);
 }
 
@@ -74,8 +73,7 @@ async function open(parameters?: number): Promise<void> {
 async function openFor(policy: string): Promise<void> {
   if (backend !== 'auto') return;
   const parameters = parameterCount(await readModelConfig(policy));
-  const [wanted] = planAuto(inspectMachine(), { parameters, requireGpu }).attempts;
-  if (wanted?.name !== currentBackend().name) await open(parameters);
+  if (!isDeepStrictEqual(attempts(parameters), attempted)) await open(parameters);
 }
 
 function checkStopped(stop: SharedArrayBuffer): void {

@@ -299,17 +299,19 @@ describe('Generate', () => {
   });
 
   const { folder, problem } = inspectTensorflow();
+  const backendsIn = (log: string[]) =>
+    log.flatMap((line) => {
+      const { msg, backend } = JSON.parse(line) as { msg: string; backend: Backend };
+      return msg === 'backend opened' ? [backend] : [];
+    });
+
   (problem === undefined ? test : test.skip)(
     'auto chooses by the size of each policy, and the log says what and why',
     async () => {
       await writePolicy(world, 'large', 192); // 0.44 M parameters
       const child = await startService('policy-trainer', environment({ SUREFOOT_TENSORFLOW_DIR: folder }));
       const via = createClient(PolicyTrainerClient, child.address);
-      const backends = () =>
-        child.log.flatMap((line) => {
-          const { msg, backend } = JSON.parse(line) as { msg: string; backend: Backend };
-          return msg === 'backend opened' ? [backend] : [];
-        });
+      const backends = () => backendsIn(child.log);
       try {
         await generate({ policy: 'base' }, via);
         expect(backends().map(({ name }) => name)).toEqual(['wasm', 'wasm']);
@@ -330,6 +332,35 @@ describe('Generate', () => {
       }
     },
   );
+
+  test('auto does not try again for every policy what has failed to open', async () => {
+    await writePolicy(world, 'large-too', 192);
+    const broken = join(world.data, 'broken-tensorflow');
+    const files = [
+      'tfjs_binding.node',
+      'tensorflow_settings.node',
+      ...['cc', 'framework'].map((name) => `tensorflow/libtensorflow_${name}.so.2`),
+    ];
+    mkdirSync(join(broken, 'tensorflow'), { recursive: true });
+    for (const file of files) writeFileSync(join(broken, file), 'text');
+    const manifest = {
+      ...{ tensorflow: '2.21.0', kind: 'cpu', platform: `${process.platform}-${process.arch}`, glibc: '2.27' },
+      files: Object.fromEntries(files.map((file) => [file, { bytes: 4 }])),
+    };
+    writeFileSync(join(broken, 'manifest.json'), JSON.stringify(manifest));
+    const child = await startService('policy-trainer', environment({ SUREFOOT_TENSORFLOW_DIR: broken }));
+    const via = createClient(PolicyTrainerClient, child.address);
+    try {
+      for (let i = 0; i < 3; i += 1) await generate({ policy: 'large-too' }, via);
+      await generate({ policy: 'base' }, via);
+      await until(async () => backendsIn(child.log).length >= 4);
+      const reasons = backendsIn(child.log).map(({ reason }) => /native TensorFlow does not load/.test(reason));
+      expect(reasons).toEqual([false, false, true, false]);
+    } finally {
+      via.close();
+      await child.stop();
+    }
+  });
 
   test.each<[string, Partial<GenerateRequest>, string]>([
     ['no prompts', { policy: 'base', prompts: [] }, 'invalid_argument'],
