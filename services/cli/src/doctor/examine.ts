@@ -27,7 +27,7 @@ export type BackendReport = { name: BackendName; reason: string } & (
 );
 
 /** What `auto` would take for a model. */
-export interface AutoReport {
+interface AutoReport {
   parameters: number;
   /** Null where a GPU is required and none is there. */
   backend: BackendName | null;

@@ -26,38 +26,38 @@ interface Start {
 /** A software adapter compiles its shaders first. */
 const patienceMs = 60_000;
 
-/** Opens every backend and measures it, one after the other, the native ones in processes of their own. */
+/** Opens every backend and measures it, one after the other, each in a process of its own. */
 export async function probeBackends(start: Start): Promise<Probes> {
   const { tensorflow, webgpu } = inspectMachine();
   const native = async (name: 'tensorflow' | 'webgpu', { problem, cure }: { problem?: string; cure?: string }) =>
-    problem === undefined ? (await probe([name], start))[0]! : failure(`${problem}; ${cure}`);
+    problem === undefined ? await probe(name, start) : failure(`${problem}; ${cure}`);
   const first = await native('tensorflow', tensorflow);
   const second = await native('webgpu', webgpu);
-  const [wasm, cpu] = await probe(['wasm', 'cpu'], start);
   return new Map([
     ['tensorflow', first],
     ['webgpu', second],
-    ['wasm', wasm!],
-    ['cpu', cpu!],
+    ['wasm', await probe('wasm', start)],
+    ['cpu', await probe('cpu', start)],
   ]);
 }
 
-async function probe(names: BackendName[], { threads, env, signal }: Start): Promise<(OpenedBackend | DomainError)[]> {
-  const child = spawn(process.execPath, [workerFile(__dirname, 'probe'), String(threads), ...names], {
+async function probe(name: BackendName, { threads, env, signal }: Start): Promise<OpenedBackend | DomainError> {
+  // The result comes by a channel of its own: drivers print on both streams.
+  const child = spawn(process.execPath, [workerFile(__dirname, 'probe'), String(threads), name], {
     ...{ env, signal, timeout: patienceMs },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
-  let stdout = '';
+  let result: ProbeResult | undefined;
   let stderr = '';
-  child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
-  child.stderr.on('data', (data: Buffer) => (stderr = (stderr + data.toString()).slice(-4096)));
-  const [status, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-  const lines = stdout.split('\n');
-  return names.map((name, i) => {
-    if (!lines[i]) return failure(broken(name, by ?? `status ${status}`, stderr));
-    const result = JSON.parse(lines[i]) as ProbeResult;
-    return 'problem' in result ? failure(result.problem) : result;
-  });
+  child.on('message', (message) => (result = message as ProbeResult));
+  child.stderr!.on('data', (data: Buffer) => (stderr = (stderr + data.toString()).slice(-4096)));
+  // The channel may be read to its end after the process has closed, or before.
+  const [[status, by]] = (await Promise.all([once(child, 'close'), once(child, 'disconnect')])) as [
+    [number | null, NodeJS.Signals | null],
+    unknown,
+  ];
+  if (!result) return failure(broken(name, by ?? `status ${status}`, stderr));
+  return 'problem' in result ? failure(result.problem) : result;
 }
 
 function broken(name: BackendName, end: string, stderr: string): string {

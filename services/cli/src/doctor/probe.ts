@@ -1,9 +1,9 @@
-// Opens backends and measures them, in a process of its own: a broken native library can end the process that loads it.
+// Opens a backend and measures it, in a process of its own: a broken native library can end the process that loads it.
 import { linear, openBackend, type Backend, type BackendName } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
 
-/** What is printed of each backend, as lines of JSON. */
+/** What is sent to the process that started this one. */
 export type ProbeResult = { backend: Backend; matmulGflops: number } | { problem: string };
 
 /** Rows and columns of the matrices. */
@@ -43,9 +43,8 @@ async function matmulSpeed(): Promise<number> {
   return (2 * size ** 3 * done) / seconds / 1e9;
 }
 
-async function probeAll([threads, ...names]: string[]): Promise<void> {
-  for (const name of names) console.log(JSON.stringify(await probe(name as BackendName, Number(threads))));
-}
-
-// A driver's threads do not keep the process.
-void probeAll(process.argv.slice(2)).then(() => process.exit(0));
+const [threads, name] = process.argv.slice(2);
+void probe(name as BackendName, Number(threads)).then((result) =>
+  // A driver's threads do not keep the process.
+  process.send!(result, () => process.exit(0)),
+);

@@ -185,6 +185,23 @@ describe('surefoot doctor', () => {
     });
   });
 
+  test('what a driver prints is no result', async () => {
+    const script = `if (/probe/.test(process.argv[1])) for (const to of ['log', 'error']) console[to]('a driver says {');`;
+    const found = await examined(await preloaded('printing.js', script));
+    expect(backend(found, 'wasm')).toMatchObject({ available: true, matmulGflops: expect.any(Number) });
+    expect(backend(found, 'cpu')).toMatchObject({ available: true });
+  });
+
+  test('one that ends its process takes no other with it', async () => {
+    const script = `if (/probe/.test(process.argv[1]) && process.argv[3] === 'cpu') process.abort();`;
+    const found = await examined(await preloaded('aborting.js', script));
+    expect(backend(found, 'cpu')).toMatchObject({
+      available: false,
+      reason: expect.stringMatching(/^opening it ends the process \(SIGABRT/),
+    });
+    expect(backend(found, 'wasm')).toMatchObject({ available: true });
+  });
+
   test('a release of Node that is too old is told', async () => {
     const versions = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.0' } });`;
     const { node, problems } = await examined(await preloaded('old.js', versions));
