@@ -9,7 +9,7 @@ export interface MemberEntry extends Calibration {
   seed: number;
   /** Its model folder, relative to the ensemble's. */
   path: string;
-  /** Of its weights. */
+  /** Of its weights; empty where it was not noted, so that they are not checked. */
   sha256: string;
 }
 
@@ -57,7 +57,8 @@ function memberProblem(member: Partial<MemberEntry> | null): string | undefined 
   if (!Number.isSafeInteger(member?.seed)) return 'seed must be a whole number';
   // A folder is moved and served as a whole, so its members lie inside it.
   if (typeof member?.path !== 'string' || !/^[\w-][\w.-]*$/.test(member.path)) return 'path must be a folder name';
-  if (!/^[0-9a-f]{64}$/.test(String(member.sha256))) return 'sha256 must be 64 hexadecimal digits';
+  if (typeof member.sha256 !== 'string' || !/^([0-9a-f]{64})?$/.test(member.sha256))
+    return 'sha256 must be 64 hexadecimal digits, or empty';
   if (!Number.isFinite(member.mean)) return 'mean must be a number';
   if (!Number.isFinite(member.scale) || (member.scale as number) <= 0) return 'scale must be a positive number';
   return undefined;

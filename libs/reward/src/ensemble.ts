@@ -36,7 +36,7 @@ export interface RewardEnsemble {
   calibration: Calibration[];
   /** [K] */
   seeds: number[];
-  /** [K] sha256 of each member's weights. */
+  /** [K] sha256 of each member's weights; empty where an ensemble of several does not note it. */
   memberDigests: string[];
   /** sha256 of everything that decides a score: weights, calibration and tokenizer. */
   digest: string;
@@ -103,8 +103,9 @@ export function disposeEnsemble({ members }: RewardEnsemble): void {
 }
 
 function describeEnsemble(file: EnsembleFile, loaded: LanguageModel[], tokenizer: Tokenizer) {
-  // A plain folder has no sha256 to be checked against; it is one member, and loaded.
-  const memberDigests = file.members.map(({ sha256 }) => sha256 || (loaded[0]?.digest ?? ''));
+  // Where it was not noted, a member that is the only one is loaded; of several, threads that share them load others.
+  const only = file.members.length === 1 ? loaded[0]?.digest : undefined;
+  const memberDigests = file.members.map(({ sha256 }) => sha256 || (only ?? ''));
   const calibration = file.members.map(({ mean, scale }) => ({ mean, scale }));
   return {
     name: file.name,

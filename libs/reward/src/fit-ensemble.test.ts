@@ -113,6 +113,19 @@ describe('fitEnsemble', () => {
     await expect(fitEnsemble(options({ members: 1 }))).rejects.toThrow('other settings (members)');
   });
 
+  test('goes on with one that an older release began', async () => {
+    await fitEnsemble(options({ members: 1 }));
+    const path = join(out, 'fit.json');
+    const { backend, ...record } = JSON.parse(await readFile(path, 'utf8')) as { backend: string };
+    const [name, kernelBuild] = backend.split(' ');
+    const old = (build: unknown) => writeFile(path, JSON.stringify({ ...record, backend: name, kernelBuild: build }));
+    await old('another');
+    await expect(fitEnsemble(options())).rejects.toThrow('other settings (backend)');
+    await old(kernelBuild);
+    expect((await fitEnsemble(options())).members).toHaveLength(2);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ backend: `${name} ${kernelBuild}` });
+  });
+
   test('gives the same members in any number, and others by bootstrap', async () => {
     await fitEnsemble(options({ members: 1 }));
     const other = `${out}-two`;
@@ -251,6 +264,22 @@ describe('an ensemble folder', () => {
     disposeEnsemble(after);
   });
 
+  test('whose members have no sha256 is loaded as it is, by all threads that share it as the same', async () => {
+    await fitEnsemble(options());
+    const path = join(out, 'ensemble.json');
+    const file = JSON.parse(await readFile(path, 'utf8')) as { members: object[] };
+    const write = (members: object[]) =>
+      writeFile(path, JSON.stringify({ ...file, members: members.map((member) => ({ ...member, sha256: '' })) }));
+    await write(file.members);
+    const [whole, second] = [await loadEnsemble(out), await loadEnsemble(out, { range: { from: 1, to: 2 } })];
+    expect(whole.memberDigests).toEqual(['', '']);
+    expect(second.digest).toBe(whole.digest);
+    await write(file.members.slice(0, 1));
+    const alone = await loadEnsemble(out);
+    expect(alone.memberDigests).toEqual([alone.members[0]!.digest]);
+    [whole, second, alone].forEach(disposeEnsemble);
+  });
+
   test('is refused where a member changed, is missing, or ensemble.json is malformed', async () => {
     await fitEnsemble(options());
     const path = join(out, 'ensemble.json');
@@ -265,8 +294,8 @@ describe('an ensemble folder', () => {
     await expect(loadEnsemble(out)).rejects.toThrow('members[0].path must be a folder name');
     await write({ members: [{ ...first, scale: 0 }] });
     await expect(loadEnsemble(out)).rejects.toThrow('members[0].scale must be a positive number');
-    await write({ members: [{ ...first, sha256: '' }] });
-    await expect(loadEnsemble(out)).rejects.toThrow('members[0].sha256 must be 64 hexadecimal digits');
+    await write({ members: [{ ...first, sha256: 'abc' }] });
+    await expect(loadEnsemble(out)).rejects.toThrow('members[0].sha256 must be 64 hexadecimal digits, or empty');
     await write({ kind: 'heads' });
     await expect(loadEnsemble(out)).rejects.toThrow('kind must be "full"');
     await write({ members: [{ ...first, path: 'member-7' }] });

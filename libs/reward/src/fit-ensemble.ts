@@ -11,7 +11,7 @@ import {
   type HeldOutReport,
   type PreferencePair,
 } from '@surefoot/preference';
-import { currentBackend } from '@surefoot/tensor';
+import { backendIdentity, currentBackend } from '@surefoot/tensor';
 import { encodePairs, type EncodedPair, type EncodedPairs } from './encode-pairs';
 import { readEnsembleFile, writeEnsembleFile, type MemberEntry } from './ensemble-file';
 import { evaluateMember, meanScores, type MemberEvaluation, type PairScores } from './evaluate-member';
@@ -163,12 +163,7 @@ function encodable({ tokenizer, maxTokens }: StartingPoint, pairs: PreferencePai
 }
 
 function sourcesOf({ tokenizer, baseDigest }: StartingPoint): Record<string, unknown> {
-  const { name, kernelBuild, version, device, isGpu, threads } = currentBackend();
-  // The kernels on wasm are ours. Elsewhere releases and devices round differently, and TensorFlow divides a sum over a
-  // whole tensor among its threads.
-  const native = name === 'tensorflow' || name === 'webgpu' ? { version, device } : {};
-  const divided = name === 'tensorflow' && !isGpu ? { threads } : {};
-  return { backend: name, kernelBuild, ...native, ...divided, tokenizer: tokenizer.digest, base: baseDigest };
+  return { backend: backendIdentity(currentBackend()), tokenizer: tokenizer.digest, base: baseDigest };
 }
 
 function fitReport(

@@ -117,7 +117,7 @@ export function fitRecord(
 export async function openFitFolder(out: string, record: Record<string, unknown>): Promise<void> {
   const path = join(out, 'fit.json');
   if (existsSync(path)) {
-    const begun = (await readJson(path)) as Record<string, unknown>;
+    const begun = withIdentity((await readJson(path)) as Record<string, unknown>);
     // More members leave those that are there as they are; fewer would leave some over.
     const grows = Number(record['members']) > Number(begun['members']);
     const different = Object.keys(record).filter(
@@ -139,6 +139,13 @@ export async function openFitFolder(out: string, record: Record<string, unknown>
     throw new DomainError('already_exists', `${out} exists and is not empty: choose another folder or remove it`);
   await makeFolder(out);
   await writeRecord(path, record);
+}
+
+/** A record of before other backends than these two were known has name and kernels in fields of their own. */
+function withIdentity(record: Record<string, unknown>): Record<string, unknown> {
+  const { backend, kernelBuild } = record;
+  const isOld = (backend === 'wasm' || backend === 'cpu') && kernelBuild !== undefined;
+  return isOld ? { ...record, backend: `${backend} ${String(kernelBuild)}` } : record;
 }
 
 function writeRecord(path: string, record: Record<string, unknown>): Promise<void> {

@@ -10,7 +10,7 @@ import { exposeToParent, transferring } from '@surefoot/service';
 import { openBackend, type Backend, type BackendName, type BackendOptions } from '@surefoot/tensor';
 
 /** The whole ensemble, as every thread with a share of it describes it. */
-export interface EnsembleIdentity {
+interface EnsembleIdentity {
   name: string;
   digest: string;
   kind: string;

@@ -1,7 +1,7 @@
 import { DomainError } from '@surefoot/errors';
 import { ensembleSize, type MemberRange } from '@surefoot/reward';
 import { createComputeWorker, workerFile, type ComputeWorker } from '@surefoot/service';
-import type { Backend, BackendName } from '@surefoot/tensor';
+import { computesOnOneProcessor, type Backend, type BackendName } from '@surefoot/tensor';
 import type { ComputeProcedures, LoadedModel } from './compute-thread';
 
 /** The models, in threads of their own, so that health checks are answered while they compute. */
@@ -59,16 +59,19 @@ export function startComputing(): Computing {
     async load({ folder, backend, threads, requireGpu, tokenBudget, onOpened }) {
       const { members, parameters } = await ensembleSize(folder);
       const first = startThread();
-      const opened = await first.call('open', { name: backend, options: { threads, parameters, requireGpu } });
+      const opened = await first.call('open', {
+        name: backend,
+        options: { threads, parameters, requireGpu, heaps: Math.min(members, threads) },
+      });
       onOpened?.(opened);
-      const ranges = memberRanges(members, computeThreads(opened, threads));
+      const ranges = memberRanges(members, computesOnOneProcessor(opened) ? threads : 1);
       shares = ranges.map((range, i) => ({ range, worker: i === 0 ? first : startThread() }));
       const loaded = await Promise.all(
         shares.map(async ({ worker, range }) => {
           try {
             // All of them the backend and build of the first: `auto` is decided once.
             const { name, kernelBuild } = opened;
-            if (worker !== first) await worker.call('open', { name, options: { kernelBuild } });
+            if (worker !== first) await worker.call('open', { name, options: { kernelBuild, heaps: shares.length } });
             return await worker.call('load', { folder, range, tokenBudget });
           } catch (error) {
             throw shares.length === 1 ? error : atMembers(range, members, error);
@@ -99,11 +102,6 @@ export function startComputing(): Computing {
       await Promise.all(workers.map((worker) => worker.close()));
     },
   };
-}
-
-/** How many threads share `members` members: more than one only where a thread computes on one processor. */
-function computeThreads({ name }: Backend, threads: number): number {
-  return name === 'wasm' || name === 'cpu' ? threads : 1;
 }
 
 /** Shares of K members, in order and as equal as can be, none empty. */

@@ -1,7 +1,7 @@
 import { parameterCount, readModelConfig } from '@surefoot/language-model';
 import type { FitOptions, FitProgress, FitReport, MemberEvaluation } from '@surefoot/reward';
 import { createComputeWorker, workerFile, type ComputeWorker } from '@surefoot/service';
-import type { Backend, BackendName, BackendOptions } from '@surefoot/tensor';
+import { computesOnOneProcessor, type Backend, type BackendName, type BackendOptions } from '@surefoot/tensor';
 import type { Context } from '../command';
 import type { Progress } from '../progress';
 import type { FitProcedures } from './fit-thread';
@@ -12,7 +12,7 @@ import { describeBackend } from './open-backend';
 type Thread = ComputeWorker<FitProcedures>;
 
 /** A fit, and how it is to be done. */
-export interface FitJob {
+interface FitJob {
   /** Of the progress. */
   label: string;
   backend: BackendName;
@@ -53,14 +53,19 @@ export async function computeFit(
   };
 
   async function fit(): Promise<FitReport> {
-    const [first, opened] = await start(backend, { threads, requireGpu, parameters: await parametersOf(options) });
+    const heaps = Math.min(members, threads, atOnce);
+    const [first, opened] = await start(backend, {
+      threads,
+      requireGpu,
+      heaps,
+      parameters: await parametersOf(options),
+    });
     computes = opened;
     const missing = await first.call('begin', undefined);
     fittedBefore = members - missing.length;
-    // Other backends divide each operation among threads of their own.
-    const count = opened.name === 'wasm' || opened.name === 'cpu' ? Math.min(missing.length, threads, atOnce) : 1;
+    const count = computesOnOneProcessor(opened) ? Math.min(missing.length, threads, atOnce) : 1;
     const others = Array.from({ length: Math.max(0, count - 1) }, async () => {
-      const [thread] = await start(opened.name, { kernelBuild: opened.kernelBuild });
+      const [thread] = await start(opened.name, { kernelBuild: opened.kernelBuild, heaps });
       return thread;
     });
     const evaluations: MemberEvaluation[] = [];
