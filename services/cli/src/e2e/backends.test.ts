@@ -52,6 +52,39 @@ const { problem, version } = inspectTensorflow();
     expectDone(again);
   }, 120_000);
 
+  test('an experiment goes on with the threads it began with, whatever the workers, to the same bytes', async () => {
+    const config = {
+      ...{ name: 'threads', policy: 'first/task/base', judge: 'first/judge', prompts: 'first/task/prompts.jsonl' },
+      ...{ blocks: [{ name: 'a', ensemble: 'first/ensemble' }], methods: ['vanilla'], runs: 2 },
+      ppo: { iterations: 1, referenceSamples: 64, evaluationSamples: 64 },
+    };
+    await writeFile(at('threads.yaml'), stringify(config));
+    const experiment = (out: string, ...more: string[]) => [
+      'experiment',
+      ...more,
+      '--config',
+      'threads.yaml',
+      '--out',
+      out,
+    ];
+    const weights = (out: string) => readFileSync(at(out, 'runs', 'vanilla-a-1', 'model', 'model.safetensors'));
+    // As on a machine whose share is two threads.
+    const two = { SUREFOOT_THREADS: '2', SUREFOOT_BACKEND: 'tensorflow' };
+    expectDone(await surefoot(experiment('whole', 'run', '--workers', '1'), { cwd: work.path, env: two }));
+    expect(await readFile(at('whole', 'experiment.yaml'), 'utf8')).toMatch(/CPU 2 threads\)\n +threads: 2\n/);
+    const index = await surefoot([...experiment('part', 'index'), '--index', '0'], { cwd: work.path, env: two });
+    expectDone(index);
+    expectDone(await run(...experiment('part', 'run', '--workers', '2', '--resume')));
+    expect(weights('part').equals(weights('whole'))).toBe(true);
+    expect(await timelessRuns(at('part'))).toBe(await timelessRuns(at('whole')));
+    const other = await surefoot(experiment('part', 'run', '--resume'), {
+      cwd: work.path,
+      env: { ...two, SUREFOOT_THREADS: '1' },
+    });
+    expect(other).toMatchObject({ status: 1, stdout: '' });
+    expect(other.stderr).toMatch(/CPU 2 threads\), now tensorflow .*CPU 1 thread\)/);
+  }, 180_000);
+
   test('every command that computes does', async () => {
     const task = 'first/task';
     await writeFile(

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ppoDefaults } from '@surefoot/ppo';
 import { parse, stringify } from 'yaml';
 import { readExperiment, readResolvedExperiment, readRunFile } from './config';
-import { writeExperimentFile } from './experiment-file';
+import { recordedThreads, writeExperimentFile } from './experiment-file';
 import { commonFolder, runConfig } from './run-config';
 
 let folder: string;
@@ -84,6 +84,7 @@ describe('an experiment', () => {
         { members: 4, digest: null },
       ],
       backend: 'wasm',
+      threads: 2,
     };
     const out = join(folder, 'out');
     await mkdir(out);
@@ -96,7 +97,9 @@ describe('an experiment', () => {
     await writeExperimentFile(out, config, surroundings, { resume: false });
     await mkdir(join(out, 'runs', 'some-run'), { recursive: true });
     await expect(writeExperimentFile(out, config, surroundings, { resume: false })).rejects.toThrow('--resume');
-    await writeExperimentFile(out, config, surroundings, { resume: true });
+    // Other threads decide something only where the backend names them.
+    await writeExperimentFile(out, config, { ...surroundings, threads: 3 }, { resume: true });
+    expect(await recordedThreads(out)).toBe(2);
     const other = { ...config, runs: 4 };
     await expect(writeExperimentFile(out, other, surroundings, { resume: true })).rejects.toThrow('runs');
     expect(JSON.stringify(parse(stringify(config)))).not.toBe('');

@@ -19,6 +19,8 @@ export interface Surroundings {
   judge?: ScorerDescription;
   /** Name, and what else decides the bits, or `remote` where trainer services compute. */
   backend: string;
+  /** Processor threads of each process. */
+  threads: number;
 }
 
 /** Where the resolved experiment stands in its folder. */
@@ -50,6 +52,14 @@ export async function writeExperimentFile(
       'failed_precondition',
       `${path} was made with other values of ${differing.join(', ')}: choose another --out, or the same configuration`,
     );
+}
+
+/** Processor threads of each process of the experiment that the folder holds; undefined where it holds none that says. */
+export async function recordedThreads(out: string): Promise<number | undefined> {
+  if (!existsSync(experimentPath(out))) return undefined;
+  const { resolved } = ((await readYaml(experimentPath(out))) ?? {}) as { resolved?: { threads?: unknown } };
+  const threads = resolved?.threads;
+  return Number.isSafeInteger(threads) && Number(threads) > 0 ? Number(threads) : undefined;
 }
 
 /** Names of the values that differ, with both where they are texts. */
@@ -87,6 +97,7 @@ async function resolvedExperiment(out: string, config: ExperimentConfig, surroun
       surefoot: version,
       node: process.versions.node,
       backend: surroundings.backend,
+      threads: surroundings.threads,
       members: Object.fromEntries(blocks.map((block, i) => [block.name, surroundings.ensembles[i]?.members ?? null])),
       digests: {
         policy: await digestOf(policy),
@@ -117,8 +128,9 @@ export async function digestOf(path: string): Promise<string | null> {
   return digestText(digests.join('\n'));
 }
 
-// Another release or Node may continue an experiment; results are still those of the backend and files noted.
+// Another release or Node may continue an experiment, and other threads where they are no part of what the backend is;
+// results are still those of the backend and files noted.
 function comparable(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('digests' in value)) return value;
-  return { ...value, surefoot: undefined, node: undefined };
+  return { ...value, surefoot: undefined, node: undefined, threads: undefined };
 }

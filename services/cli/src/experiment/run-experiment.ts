@@ -8,7 +8,7 @@ import { withClaim, type Claim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { ExperimentConfig, Block } from './config';
 import { executeRuns } from './execute';
-import { writeExperimentFile } from './experiment-file';
+import { recordedThreads, writeExperimentFile } from './experiment-file';
 import { planRuns, remoteRunId, runOfIndex, type PlannedRun } from './plan';
 import { collectRuns, writeRunsFile, type RunLine } from './runs-file';
 import { describeEnsemble, describeJudge } from './scorer-description';
@@ -61,9 +61,11 @@ export async function runExperiment(
   const blocks = index === undefined ? config.blocks : [wanted[0]!.block];
   const processes =
     (index === undefined ? Math.min(options.workers, plan.length) : 1) + scorerProcesses(config, blocks);
-  const threads = threadsOfEach(context.env, processes);
+  // The machine or the workers may be others than those it began with.
+  const goesOn = (resume || index !== undefined) && !context.env['SUREFOOT_THREADS'];
+  const threads = (goesOn ? await recordedThreads(out) : undefined) ?? threadsOfEach(context.env, processes);
   const computes = trainers ? 'remote' : await trainersBackend(backend, config.policy, { threads, env: context.env });
-  const surroundings = { ensembles, judge, backend: computes };
+  const surroundings = { ensembles, judge, backend: computes, threads };
   // Runs by index share the folder: each claims its own part of it.
   const part = index === undefined ? undefined : `index-${index}`;
   const work = async (held: Claim) => {
