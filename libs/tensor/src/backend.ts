@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
 import { chooseBackend } from './choose-backend';
 import type { Kernels } from './kernels';
-import type { Backend, BackendName, BackendOptions, Opened } from './opened';
+import type { Backend, BackendName, BackendOptions } from './opened';
 
-let open: Opened | undefined;
+let open: { backend: Backend; kernels: Kernels } | undefined;
 
 /**
  * Opens the backend of this thread: the process's, or a worker's, each with a heap of its own.
@@ -16,7 +16,16 @@ let open: Opened | undefined;
  */
 export async function openBackend(name: BackendName = 'auto', options: BackendOptions = {}): Promise<Backend> {
   try {
-    open = await chooseBackend(name, options);
+    const { backend, kernels, memoryBytes } = await chooseBackend(name, options);
+    open = {
+      kernels,
+      backend: {
+        ...backend,
+        get memoryBytes() {
+          return memoryBytes();
+        },
+      },
+    };
   } catch (error) {
     // One that opened and was not what was asked for has become TensorFlow.js' current one.
     if (open) await tf.setBackend(open.backend.name);
@@ -35,7 +44,7 @@ export function currentKernels(): Kernels {
   return current().kernels;
 }
 
-function current(): Opened {
+function current() {
   if (!open) throw new DomainError('failed_precondition', 'no backend is open: call openBackend first');
   return open;
 }

@@ -19,7 +19,7 @@ export interface Backend {
   readonly isGpu: boolean;
   /** Processor threads that one operation may use. */
   readonly threads: number;
-  /** Bytes that all tensors together may take, as far as it can be known beforehand. */
+  /** Bytes that all tensors together may take, as far as it can be known: read now, except of a GPU; a copy has the number of then. */
   readonly memoryBytes: number;
   /** Why this one, and why not the others; for the log. */
   readonly reason: string;
@@ -44,8 +44,10 @@ export function computesOnOneProcessor({ name }: Pick<Backend, 'name'>): boolean
 
 /** A backend that is ready, with the kernels that run on it. */
 export interface Opened {
-  backend: Backend;
+  backend: Omit<Backend, 'memoryBytes'>;
   kernels: Kernels;
+  /** `Backend.memoryBytes`, now. */
+  memoryBytes: () => number;
 }
 
 /** What `openBackend` may be told. */
@@ -54,6 +56,8 @@ export interface BackendOptions {
   kernelBuild?: KernelBuild;
   /** Processor threads for one operation, where the backend has any; default as many as the machine has cores. */
   threads?: number;
+  /** Threads that will share the machine's memory, each computing in a heap of its own; default 1. */
+  heaps?: number;
   /** Parameters of the model that will be computed with: decides `auto`; default a small model. */
   parameters?: number;
   /** Refuses every backend that does not compute on a GPU. */

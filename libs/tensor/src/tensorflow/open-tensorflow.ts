@@ -1,9 +1,10 @@
-import { availableParallelism, constants, freemem } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
 import type { Backend, BackendOptions, Opened } from '../opened';
 import { plainKernels } from '../plain-kernels';
+import { systemMemoryFor } from '../system-memory';
 import { graphicsCard, hasNvidiaDriver, whyNoGpu } from './graphics-card';
 import { inspectTensorflow, libraryFiles } from './native-library';
 import { restoreRemovedUtilities } from './node-shim';
@@ -21,7 +22,7 @@ interface Settings {
 }
 
 /** What of the machine TensorFlow has found; decided once, when it is loaded. */
-type Machine = Pick<Backend, 'version' | 'device' | 'isGpu' | 'threads'> & { why: string; freeBytes: () => number };
+type Machine = Pick<Backend, 'version' | 'device' | 'isGpu' | 'threads'> & { why: string; memoryBytes: () => number };
 
 let loading: Promise<Machine> | undefined;
 
@@ -46,15 +47,16 @@ export async function openTensorflow({ kernelBuild = 'tuned', threads }: Backend
   });
   if (!(await tf.setBackend('tensorflow')))
     throw new DomainError('failed_precondition', 'native TensorFlow is loaded and does not start: see stderr');
-  const { version, device, isGpu, why, freeBytes } = machine;
+  const { version, device, isGpu, why, memoryBytes } = machine;
   const reason = `${kernelBuild} kernels on ${why}`;
   return {
     backend: {
       name: 'tensorflow',
       kernelBuild,
-      ...{ version, device, isGpu, threads: machine.threads, memoryBytes: freeBytes(), reason },
+      ...{ version, device, isGpu, threads: machine.threads, reason },
     },
     kernels: kernelBuild === 'tuned' ? tensorflowKernels : plainKernels,
+    memoryBytes,
   };
 }
 
@@ -84,22 +86,19 @@ async function load(threads: number): Promise<Machine> {
 function device(
   binding: Binding,
   kind: 'cpu' | 'gpu' | undefined,
-): Pick<Machine, 'device' | 'isGpu' | 'why' | 'freeBytes'> {
+): Pick<Machine, 'device' | 'isGpu' | 'why' | 'memoryBytes'> {
   // eslint-disable-next-line no-restricted-properties -- CUDA's own variable says which GPU is meant
   const visible = process.env['CUDA_VISIBLE_DEVICES'];
   if (binding.isUsingGpuDevice()) {
     const { name, freeBytes } = graphicsCard(visible);
-    return { device: name, isGpu: true, why: 'a GPU through CUDA', freeBytes: () => freeBytes ?? freeSystemBytes() };
+    // Not asked again: TensorFlow keeps what it has once taken.
+    const memoryBytes = () => freeBytes ?? systemMemoryFor();
+    return { device: name, isGpu: true, why: 'a GPU through CUDA', memoryBytes };
   }
-  const onCpu = { device: 'CPU', isGpu: false, freeBytes: freeSystemBytes };
+  const onCpu = { device: 'CPU', isGpu: false, memoryBytes: () => systemMemoryFor() };
   if (kind === 'gpu') return { ...onCpu, why: `the CPU: the CUDA build found no GPU: ${whyNoGpu(visible)}` };
   const hint = hasNvidiaDriver() ? '; there is a GPU, npm run install:tensorflow -- --gpu would use it' : '';
   return { ...onCpu, why: `the CPU, by TensorFlow's CPU build${hint}` };
-}
-
-/** What the system, and a container's limit, leave to this process. */
-function freeSystemBytes(): number {
-  return Math.min(freemem(), process.availableMemory());
 }
 
 function open<T>(path: string, visibility = 0): T {

@@ -5,6 +5,7 @@ import { DomainError } from '@surefoot/errors';
 import type { BackendOptions, KernelBuild, Opened } from '../opened';
 import type { Kernels } from '../kernels';
 import { plainKernels } from '../plain-kernels';
+import { systemMemoryFor } from '../system-memory';
 import { maxHeapBytes, openSimdHeap } from './simd-heap';
 import { createSimdKernels } from './simd-kernels';
 
@@ -13,7 +14,7 @@ import { createSimdKernels } from './simd-kernels';
  *
  * @throws DomainError failed_precondition if the build that was asked for does not work here
  */
-export async function openWasm({ kernelBuild }: BackendOptions): Promise<Opened> {
+export async function openWasm({ kernelBuild, heaps }: BackendOptions): Promise<Opened> {
   if (kernelBuild === 'tuned')
     throw new DomainError('failed_precondition', 'backend wasm has no tuned kernels: use relaxed-simd or simd');
   // The threaded build does not start under Node (tfjs#3830).
@@ -21,24 +22,30 @@ export async function openWasm({ kernelBuild }: BackendOptions): Promise<Opened>
   setWasmPaths(join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'dist', '/'));
   if (!(await tf.setBackend('wasm')))
     throw new DomainError('failed_precondition', 'the wasm backend of TensorFlow.js does not start on this machine');
-  if (kernelBuild === 'plain') return opened('plain', plainKernels, 'plain operations were asked for');
+  if (kernelBuild === 'plain') return opened('plain', plainKernels, 'plain operations were asked for', heaps);
   try {
     const heap = openSimdHeap(tf.backend() as BackendWasm, kernelBuild);
     shareClones();
     const why = kernelBuild ? 'kernels were asked for' : 'kernels are the fastest that run here';
-    return opened(heap.build, createSimdKernels(heap), `${heap.build} ${why}`);
+    return opened(heap.build, createSimdKernels(heap), `${heap.build} ${why}`, heaps);
   } catch (error) {
     const problem = (error as Error).message;
     if (kernelBuild)
       throw new DomainError('failed_precondition', `no ${kernelBuild} kernels: ${problem}`, { cause: error });
     const reason = `plain operations, many times slower than our kernels, because ${problem}`;
-    return opened('plain', plainKernels, reason);
+    return opened('plain', plainKernels, reason, heaps);
   }
 }
 
-function opened(kernelBuild: KernelBuild, kernels: Kernels, reason: string): Opened {
-  const machine = { version: tf.version_core, device: 'CPU', isGpu: false, threads: 1, memoryBytes: maxHeapBytes };
-  return { backend: { name: 'wasm', kernelBuild, ...machine, reason }, kernels };
+function opened(kernelBuild: KernelBuild, kernels: Kernels, reason: string, heaps?: number): Opened {
+  const machine = { version: tf.version_core, device: 'CPU', isGpu: false, threads: 1 };
+  // The heap never shrinks: what tensors have left in it is theirs.
+  const wasm = (tf.backend() as BackendWasm).wasm as unknown as { HEAPU8: Uint8Array };
+  return {
+    backend: { name: 'wasm', kernelBuild, ...machine, reason },
+    kernels,
+    memoryBytes: () => Math.min(maxHeapBytes, systemMemoryFor(heaps, wasm.HEAPU8.byteLength)),
+  };
 }
 
 /**

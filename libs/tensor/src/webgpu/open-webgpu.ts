@@ -1,8 +1,8 @@
-import { freemem } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
 import type { BackendOptions, Opened } from '../opened';
 import { plainKernels } from '../plain-kernels';
+import { systemMemoryFor } from '../system-memory';
 import { graphicsCard } from '../tensorflow/graphics-card';
 import type { CheckedBackend } from './checked-backend';
 import { openDevice, type OpenedDevice } from './dawn';
@@ -38,10 +38,11 @@ export async function openWebgpu({ kernelBuild = 'tuned' }: BackendOptions): Pro
     backend: {
       name: 'webgpu',
       kernelBuild,
-      ...{ version, device: name, isGpu: isHardware, threads: 1, memoryBytes: memoryBytes(device) },
+      ...{ version, device: name, isGpu: isHardware, threads: 1 },
       reason: `${kernelBuild} kernels on ${name}${speed}`,
     },
     kernels: kernelBuild === 'tuned' ? webgpuKernels : plainKernels,
+    memoryBytes: memoryBytes(device),
   };
 }
 
@@ -73,8 +74,9 @@ function register(device: OpenedDevice): void {
 }
 
 /** WebGPU does not tell: asked of NVIDIA's driver; elsewhere the largest buffer, which is what there is at least. */
-function memoryBytes({ device, adapterInfo, isHardware }: OpenedDevice): number {
-  if (!isHardware) return freemem();
+function memoryBytes({ device, adapterInfo, isHardware }: OpenedDevice): () => number {
+  if (!isHardware) return () => systemMemoryFor();
   const card = adapterInfo.vendor === 'nvidia' ? graphicsCard(undefined).freeBytes : undefined;
-  return card ?? device.limits.maxBufferSize;
+  const bytes = card ?? device.limits.maxBufferSize;
+  return () => bytes;
 }
