@@ -7,7 +7,7 @@ export interface Computed<Result extends tf.Tensor> {
 }
 
 /** Keeps tensors for the gradient; a tensor that the gradient's closure held would be disposed before it runs. */
-export type Save = (tensors: tf.Tensor[]) => void;
+type Save = (tensors: tf.Tensor[]) => void;
 
 /**
  * Runs a kernel; where a gradient is being recorded, as an operation whose gradient is its own.

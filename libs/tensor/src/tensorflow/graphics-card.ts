@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 /** The GPU that TensorFlow computes on. */
-export interface GraphicsCard {
+interface GraphicsCard {
   name: string;
   /** Absent where the driver's tool is not installed. */
   freeBytes?: number;

@@ -152,7 +152,7 @@ export function unsupportedPlatform(): { problem: string; cure: string } | undef
 let glibc: string | undefined | null = null;
 
 /** Release of the C library, undefined where it is not glibc. */
-export function glibcVersion(): string | undefined {
+function glibcVersion(): string | undefined {
   if (glibc === null) {
     const { report } = process;
     (report as { excludeNetwork?: boolean }).excludeNetwork = true; // a report would look up names of hosts

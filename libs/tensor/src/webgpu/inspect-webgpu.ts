@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 export const softwareDriver = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** What there is for WebGPU on this machine, found without loading a driver. */
-export interface WebgpuInspection {
+interface WebgpuInspection {
   /** Absent if an adapter may be asked for; whether one answers is only known then. */
   problem?: string;
   /** What to do about it. */
