@@ -1,7 +1,8 @@
 // Makes a checkout ready to run: installs packages and builds when that is due. The other scripts call it first, because
 // npm's own hooks are off here (`ignore-scripts=true`). Needs nothing but Node and npm.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -50,16 +51,46 @@ function install() {
   if (status !== 0) throw new Error('npm ci failed: see above; it needs the network or a filled npm cache');
 }
 
+const builtFrom = join(root, 'node_modules/.cache/surefoot-built');
+
+/**
+ * Which files there are to build, of what size and age, and whether each project's output is there.
+ *
+ * nx writes the outputs of a build that it has in its cache once more, and a program that starts at that moment misses them: so it
+ * is asked only where something has changed.
+ */
+function sourceState() {
+  const hash = createHash('sha256');
+  const add = (path, ignored = []) => {
+    const stats = statSync(join(root, path));
+    if (!stats.isDirectory()) return hash.update(`${path} ${stats.size} ${stats.mtimeMs}\n`);
+    for (const name of readdirSync(join(root, path)).sort())
+      if (!ignored.includes(name)) add(`${path}/${name}`, ignored);
+  };
+  for (const path of ['package-lock.json', 'nx.json', 'tsconfig.base.json', 'tsconfig.json']) add(path);
+  for (const path of ['proto', 'libs', 'services']) add(path, ['dist', 'gen', 'node_modules']);
+  const projects = ['libs', 'services'].flatMap((folder) =>
+    readdirSync(join(root, folder)).map((name) => join(root, folder, name)),
+  );
+  for (const project of [join(root, 'proto'), ...projects])
+    hash.update(`${existsSync(join(project, 'dist', 'tsconfig.tsbuildinfo'))}`);
+  return hash.digest('hex');
+}
+
+const isBuilt = () => existsSync(builtFrom) && readFileSync(builtFrom, 'utf8') === sourceState();
+
 /** Installs and, unless told not to, builds. @throws Error saying which of the two failed */
 export function ensure({ build = true } = {}) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19))
     throw new Error(`Node ${process.versions.node} is too old: install Node 20.19 or newer`);
   install();
-  if (!build) return;
+  if (!build || isBuilt()) return;
   process.stderr.write('building what has changed …\n');
   if (nx(['run-many', '-t', 'build', '--outputStyle=static', '--verbose=false']) !== 0)
     throw new Error('the build failed: see above');
+  mkdirSync(dirname(builtFrom), { recursive: true });
+  writeFileSync(builtFrom, sourceState());
 }
 
 /** Runs the body of a script; an error becomes one line on stderr and exit status 1. */

@@ -114,3 +114,15 @@ function standardDeviation(
 function sizeOf(shape: number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
+
+/**
+ * A copy that shares nothing with the original; it keeps the digest, for its parameters are still those of the files.
+ *
+ * @throws DomainError resource_exhausted, before anything is allocated, where it does not fit beside what there is
+ */
+export function cloneModel(model: LanguageModel): LanguageModel {
+  assertWeightsFit(model.config, 'a copy of the model');
+  const parameters = new Map<string, tf.Variable>();
+  for (const [name, parameter] of model.parameters) parameters.set(name, copyOf(parameter));
+  return { ...model, parameters };
+}

@@ -1,7 +1,7 @@
 export { addGradients } from './add-gradients';
 export type { ChatMessage } from './chat-template';
 export { gpt2Config, parseModelConfig, type ModelConfig, type ModelHead } from './config';
-export { createModel, parseInitialisation, withRewardHead, type Initialisation } from './create-model';
+export { cloneModel, createModel, parseInitialisation, withRewardHead, type Initialisation } from './create-model';
 export { hiddenStates, logits, rewardScores } from './decoder';
 export { inspectModel, type ModelDescription } from './inspect-model';
 export { sequenceLogProbabilities } from './log-probabilities';
@@ -15,7 +15,7 @@ export {
   type BatchShape,
 } from './memory-estimate';
 export { assertTrainable, microBatches, tokensThatFit } from './memory-room';
-export { cloneModel, copyParameters, disposeModel, parameterCount, type LanguageModel } from './model';
+export { copyParameters, disposeModel, parameterCount, type LanguageModel } from './model';
 export { assertVocabularyFits, loadModel, readModelConfig, saveModel } from './model-folder';
 export { trainNextToken, type TrainNextTokenOptions } from './pretrain';
 export { encodePrompt, encodeRollout, type Prompt } from './rollout-tokens';

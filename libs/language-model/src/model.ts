@@ -39,13 +39,6 @@ export function modelFromValues(
   return { config, parameters, ...(digest !== undefined && { digest }) };
 }
 
-/** A copy that shares nothing with the original; it keeps the digest, for its parameters are still those of the files. */
-export function cloneModel(model: LanguageModel): LanguageModel {
-  const parameters = new Map<string, tf.Variable>();
-  for (const [name, parameter] of model.parameters) parameters.set(name, copyOf(parameter));
-  return { ...model, parameters };
-}
-
 /** Frees the parameters. */
 export function disposeModel(model: LanguageModel): void {
   tf.dispose([...model.parameters.values()]);

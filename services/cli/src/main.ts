@@ -14,12 +14,19 @@ async function main(): Promise<number> {
     interruption.abort();
     setTimeout(() => process.exit(exitStatus.interrupted), graceMs).unref();
   };
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
+  const listen = () => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      if (!process.listeners(name).includes(interrupt)) process.on(name, interrupt);
+  };
   // A reader that has seen enough (`| head -1`) ends us quietly.
   process.stdout.on('error', () => process.exit(exitStatus.done));
   const context: Context = {
     terminal: createTerminal(process.stdout, process.stderr),
-    signal: interruption.signal,
+    // A command that never asks has nothing to end: the operating system stops it at once, also while it computes.
+    get signal() {
+      listen();
+      return interruption.signal;
+    },
     // As it was given: TensorFlow's settings for this process, set when it is opened here, are not for child processes.
     env: { ...process.env },
   };

@@ -81,10 +81,14 @@ async function inForeground(
   });
   const stop = () => child.kill('SIGTERM');
   signal.addEventListener('abort', stop);
-  const status = await new Promise<number | null>((resolve, reject) => {
-    child.once('exit', resolve);
+  const ended = await new Promise<string>((resolve, reject) => {
+    child.once('exit', (status, by) => resolve(by ? `was ended by ${by}` : `ended with status ${status}`));
     child.once('error', reject);
   });
   if (signal.aborted) throw new Interrupted(`${service} stopped`);
-  if (status !== 0) throw new DomainError('unavailable', problem.trim() || `${service} ended with status ${status}`);
+  if (ended === 'ended with status 0') return;
+  throw new DomainError(
+    'unavailable',
+    problem.trim() || `${service} ${ended}; \`surefoot doctor\` tells which backends open here`,
+  );
 }

@@ -157,3 +157,14 @@ describe('reward train', () => {
     expect(content('interrupted')).toEqual(content('uninterrupted'));
   }, 180_000);
 });
+
+test('a command that only computes ends at Ctrl-C, not when it is done', async () => {
+  const ids = Array.from({ length: 24 }, (_, i) => i);
+  const input = Array.from({ length: 20_000 }, (_, id) => `${JSON.stringify({ id: String(id), ids })}\n`).join('');
+  const env = { SUREFOOT_LOG_LEVEL: 'debug' };
+  const running = start(['logprobs', '--model', 'quick/task/base', '--in', '-'], { cwd: work.path, input, env });
+  await until(() => running.stderr().includes('kernels'), running);
+  running.child.kill('SIGINT');
+  expect(await running.ended).toMatchObject({ status: null, stdout: '' });
+  expect(running.child.signalCode).toBe('SIGINT');
+});
