@@ -3,6 +3,7 @@ import { createAdamW, currentBackend, openBackend, randomStream } from '@surefoo
 import { fastTestBackends, heldTensors, type HeldTensors } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
 import {
+  cloneModel,
   createModel,
   disposeModel,
   gpt2Config,
@@ -181,6 +182,7 @@ describe('room', () => {
       sample(model, texts.slice(4), { maxNewTokens: 4, random: (row) => randomStream(2, row) }),
     ).rejects.toThrow('the keys, values and activations of one row of 24 tokens');
     expect(() => createModel(tinyConfig(), 1)).toThrow('for the weights of');
+    expect(() => cloneModel(model)).toThrow('a copy of the model needs');
     expect(tf.memory()).toEqual(before);
   });
 

@@ -46,8 +46,8 @@ export interface Examination {
   node: string;
   platform: string;
   cores: number;
-  /** Threads of one process, and whether a GPU is insisted on. */
-  settings: { threads: number; requireGpu: boolean };
+  /** The backend that is asked for, threads of one process, and whether a GPU is insisted on. */
+  settings: { backend: BackendName; threads: number; requireGpu: boolean };
   cpu: string;
   memory: { totalBytes: number; freeBytes: number };
   /** Device files of graphics cards. */
@@ -64,11 +64,15 @@ export interface Examination {
 /** A small model, a middle one and one of a real size. */
 const sizes = [0.1e6, 10e6, 1e9];
 
-/** Looks at everything, and opens every backend. @param requireGpu insists on a GPU, as the environment may */
-export async function examine(context: Context, { requireGpu }: { requireGpu: boolean }): Promise<Examination> {
+/** Looks at everything, and opens every backend. @param asked.requireGpu insists on a GPU, as the environment may */
+export async function examine(
+  context: Context,
+  asked: { backend: BackendName; requireGpu: boolean },
+): Promise<Examination> {
   const { env, signal } = context;
   const found = machine(env);
-  const settings = { threads: found.threads, requireGpu: requireGpu || found.requireGpu };
+  const { backend, requireGpu } = asked;
+  const settings = { backend, threads: found.threads, requireGpu: requireGpu || found.requireGpu };
   const probes = await probeBackends({ threads: settings.threads, env, signal });
   const tensorflow = inspectTensorflow();
   const missingTools = missingInstallTools();

@@ -2,11 +2,11 @@ import type { BackendReport, Examination } from './examine';
 
 /** What was found, for people. */
 export function reportLines({ memory, settings, ...found }: Examination): string {
-  const { threads, requireGpu } = settings;
+  const { backend, threads, requireGpu } = settings;
   return [
     `surefoot ${found.surefoot}, node ${found.node}, ${found.platform}, TensorFlow.js ${found.tfjs}`,
     `${found.cores} cores (${found.cpu}), ${gigabytes(memory.totalBytes)} memory, ${gigabytes(memory.freeBytes)} free`,
-    `one process computes with ${threads} threads${requireGpu ? ', and a GPU is required' : ''}`,
+    `asked for: backend ${backend}, threads of one process: ${threads}${requireGpu ? ', a GPU' : ''}`,
     `graphics cards: ${found.gpu.join(', ') || 'none'}`,
     '',
     ...found.backends.map(backendLine),

@@ -56,7 +56,7 @@ describe('surefoot doctor', () => {
     expect(found).toMatchObject({
       node: process.versions.node,
       platform: `${process.platform} ${process.arch}`,
-      settings: { threads: 1, requireGpu: false },
+      settings: { backend: 'auto', threads: 1, requireGpu: false },
       memory: { totalBytes: expect.any(Number), freeBytes: expect.any(Number) },
       gpu: expect.any(Array),
       tensorflow: { folder: at('nothing'), installed: false },
@@ -210,6 +210,16 @@ describe('surefoot doctor', () => {
       problem: 'node 18.20.0 is older than 20.19',
       cure: 'install Node 24, 22 or 20.19',
     });
+  });
+
+  test('a backend that is asked for and does not open is a failure, and one that does is none', async () => {
+    const run = (name: string) => surefoot(['doctor'], { cwd: work.path, env: { ...bare(), SUREFOOT_BACKEND: name } });
+    const missing = await run('tensorflow');
+    expect(missing.status).toBe(1);
+    expect(missing.stderr).toMatch(/backend tensorflow was asked for and does not open: .*not installed/);
+    expect(missing.stdout).toContain('asked for: backend tensorflow');
+    expectDone(await run('wasm'));
+    expect((await run('foo')).status).toBe(2);
   });
 
   test('a bad variable is named', async () => {
