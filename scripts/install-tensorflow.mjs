@@ -44,6 +44,8 @@ function options() {
   });
   if (values.uninstall && (values.gpu || values.from || values.force))
     throw new Error('--uninstall goes with no other flag');
+  // As an unset variable leaves it: what would be downloaded instead was not asked for.
+  if (values.from === '') throw new Error('--from needs the folder of a Python TensorFlow');
   return values;
 }
 

@@ -420,6 +420,7 @@ describe('install:tensorflow --uninstall', () => {
 
   test('goes with no other flag; --help shows all', () => {
     expect(install(['--uninstall', '--gpu']).stderr).toBe('--uninstall goes with no other flag\n');
+    expect(install(['--from=']).stderr).toBe('--from needs the folder of a Python TensorFlow\n');
     expect(install(['--nonsense']).stderr).toMatch(/^Unknown option '--nonsense'/);
     const help = install(['--help']);
     expect(help.status).toBe(0);
