@@ -81,12 +81,13 @@ async function inForeground(
   });
   const stop = () => child.kill('SIGTERM');
   signal.addEventListener('abort', stop);
-  const ended = await new Promise<string>((resolve, reject) => {
-    child.once('exit', (status, by) => resolve(by ? `was ended by ${by}` : `ended with status ${status}`));
+  const { status, by } = await new Promise<{ status: number | null; by: NodeJS.Signals | null }>((resolve, reject) => {
+    child.once('exit', (status, by) => resolve({ status, by }));
     child.once('error', reject);
   });
   if (signal.aborted) throw new Interrupted(`${service} stopped`);
-  if (ended === 'ended with status 0') return;
+  if (status === 0) return;
+  const ended = by ? `was ended by ${by}` : `ended with status ${status}`;
   throw new DomainError(
     'unavailable',
     problem.trim() || `${service} ${ended}; \`surefoot doctor\` tells which backends open here`,
