@@ -1,27 +1,40 @@
 import * as tf from '@tensorflow/tfjs';
 import { currentKernels } from './backend';
 import { checkCount, checkShape, invalid } from './checks';
-import type { KeyValueCache } from './kernels';
+import type { AttentionHeads, KeyValueCache } from './kernels';
+
+/** What an attention over packed rows is told; what is left out is that of an ordinary one. */
+export interface AttentionOptions {
+  /** Of the queries; divides what is left of the width when keys and values are taken off. */
+  heads: number;
+  /** Of keys and values, each shared by `heads / keyHeads` query heads (Ainslie et al. 2023, arXiv:2305.13245); default `heads`. */
+  keyHeads?: number | undefined;
+  /** Times the products of queries and keys; default `1 / sqrt(W)`. */
+  scale?: number | undefined;
+  /** Scores become `cap · tanh(score / cap)` (Gemma 2, arXiv:2408.00118). */
+  softCap?: number | undefined;
+  /** A token sees itself and `window - 1` tokens before it (Mistral, arXiv:2310.06825). */
+  window?: number | undefined;
+}
 
 /**
- * Causal self-attention of several heads: `softmax(q k^T / sqrt(H / heads)) v`, each token looking at itself and before.
+ * Causal self-attention of several heads: `softmax(q k^T · scale) v`, each token looking at itself and before.
  *
  * Because of the causal mask padding on the right changes nothing before it.
  *
- * @param qkv [B*T, 3H] query, key and value side by side; rows of one sequence follow each other
+ * @param packed [B*T, (heads + 2 keyHeads) · W] query, key and value side by side; rows of one sequence follow each other
  * @param options.batch B
- * @param options.heads divides H
- * @returns [B*T, H]; differentiable
+ * @returns [B*T, heads · W]; differentiable
  * @throws DomainError invalid_argument if the numbers do not divide
  *
  * Source: Vaswani et al. 2017, arXiv:1706.03762.
  */
-export function attention(qkv: tf.Tensor2D, { batch, heads }: { batch: number; heads: number }): tf.Tensor2D {
-  checkPacked('attention', qkv, batch, heads);
-  return currentKernels().attention(qkv, batch, heads);
+export function attention(packed: tf.Tensor2D, options: AttentionOptions & { batch: number }): tf.Tensor2D {
+  const { heads } = checkPacked('attention', packed, options.batch, options);
+  return currentKernels().attention(packed, options.batch, heads);
 }
 
-/** A cache of zeros for `batch` sequences of up to `capacity` tokens of width H. The caller disposes it. */
+/** A cache of zeros for `batch` sequences of up to `capacity` tokens, of keys `width` = keyHeads · W wide. The caller disposes it. */
 export function createKeyValueCache(batch: number, capacity: number, width: number): KeyValueCache {
   checkCount('createKeyValueCache: batch', batch);
   checkCount('createKeyValueCache: capacity', capacity);
@@ -38,26 +51,37 @@ export function createKeyValueCache(batch: number, capacity: number, width: numb
 }
 
 /**
+ * Makes room for more positions; what the cache holds stays.
+ *
+ * @param capacity at least what it has
+ * @throws DomainError invalid_argument
+ */
+export function growKeyValueCache(cache: KeyValueCache, capacity: number, { keyHeads }: { keyHeads: number }): void {
+  checkCount('growKeyValueCache: capacity', capacity, cache.capacity);
+  if (capacity > cache.capacity) currentKernels().growCache(cache, capacity, keyHeads);
+}
+
+/**
  * Attention of T new tokens a row over a cache, which they join first; the same formula as `attention`.
  *
  * Row b's tokens take positions `starts[b]..starts[b]+T-1` and see positions 0 to their own. Prompts of different lengths may so
  * be padded on the right: what padding wrote is overwritten by the tokens that follow before anything reads it.
  *
- * @param qkv    [B*T, 3H]
+ * @param packed [B*T, (heads + 2 keyHeads) · W]
  * @param cache  written
  * @param starts [B]
- * @param options.heads divides H
- * @returns [B*T, H]; no gradient
+ * @returns [B*T, heads · W]; no gradient
  * @throws DomainError invalid_argument if shapes do not fit together or a row leaves the cache
  */
 export function cachedAttention(
-  qkv: tf.Tensor2D,
+  packed: tf.Tensor2D,
   cache: KeyValueCache,
   starts: Int32Array,
-  { heads }: { heads: number },
+  options: AttentionOptions,
 ): tf.Tensor2D {
   const { batch, capacity } = cache;
-  const { length, width } = checkPacked('cachedAttention', qkv, batch, heads);
+  const { length, heads } = checkPacked('cachedAttention', packed, batch, options);
+  const width = heads.keyHeads * heads.headWidth;
   checkShape('cachedAttention: cache.keys', cache.keys, [batch, capacity, width]);
   checkShape('cachedAttention: cache.values', cache.values, [batch, capacity, width]);
   if (!(starts instanceof Int32Array) || starts.length !== batch)
@@ -66,17 +90,32 @@ export function cachedAttention(
     if (start < 0 || start + length > capacity)
       throw invalid(`cachedAttention: row ${row} takes positions ${start}..${start + length - 1} of ${capacity}`);
   });
-  return currentKernels().cachedAttention(qkv, cache, starts, heads);
+  return currentKernels().cachedAttention(packed, cache, starts, heads);
 }
 
-function checkPacked(operation: string, qkv: tf.Tensor2D, batch: number, heads: number) {
+function checkPacked(
+  operation: string,
+  packed: tf.Tensor2D,
+  batch: number,
+  options: AttentionOptions,
+): { length: number; heads: AttentionHeads } {
+  const { heads, keyHeads = heads, softCap, window } = options;
   checkCount(`${operation}: batch`, batch);
   checkCount(`${operation}: heads`, heads);
-  checkShape(`${operation}: qkv`, qkv, [undefined, undefined]);
-  const [rows, packed] = qkv.shape;
+  checkCount(`${operation}: keyHeads`, keyHeads);
+  if (window !== undefined) checkCount(`${operation}: window`, window);
+  if (heads % keyHeads !== 0) throw invalid(`${operation}: ${heads} heads are not a multiple of ${keyHeads} key heads`);
+  checkShape(`${operation}: packed`, packed, [undefined, undefined]);
+  const [rows, width] = packed.shape;
   if (rows === 0 || rows % batch !== 0)
     throw invalid(`${operation}: ${rows} rows are not a multiple of batch ${batch}`);
-  if (packed === 0 || packed % (3 * heads) !== 0)
-    throw invalid(`${operation}: width ${packed} is not a multiple of 3 * ${heads} heads`);
-  return { length: rows / batch, width: packed / 3 };
+  const parts = heads + 2 * keyHeads;
+  if (width === 0 || width % parts !== 0)
+    throw invalid(`${operation}: width ${width} is not a multiple of ${heads} + 2 * ${keyHeads} heads`);
+  const headWidth = width / parts;
+  const { scale = 1 / Math.sqrt(headWidth) } = options;
+  if (!(scale > 0 && scale < Infinity)) throw invalid(`${operation}: scale is ${scale}, needs a number > 0`);
+  if (softCap !== undefined && !(softCap > 0 && softCap < Infinity))
+    throw invalid(`${operation}: softCap is ${softCap}, needs a number > 0`);
+  return { length: rows / batch, heads: { heads, keyHeads, headWidth, scale, softCap, window } };
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { differentiable } from './differentiable';
+import { isOrdinary, plainKernels } from './plain-kernels';
 import type { Kernels, KeyValueCache, PositionRows } from './kernels';
 
 /** The parts of the composed kernels that a backend may have an operation of its own for. Rows `M`, columns `N`. */
@@ -44,17 +45,19 @@ export function composeKernels(primitives: Primitives): Composed {
         if (residual) value = tf.add(value, residual);
         const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
           const [x, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
-          const gradients: tf.Tensor[] = [tf.matMul(dy, weight, false, !transposeWeight)];
-          gradients.push(transposeWeight ? tf.matMul(dy, x, true, false) : tf.matMul(x, dy, true, false));
-          if (bias) gradients.push(primitives.columnSums(dy));
-          if (residual) gradients.push(dy.clone());
+          const gradients: (() => tf.Tensor)[] = [() => tf.matMul(dy, weight, false, !transposeWeight)];
+          gradients.push(() => (transposeWeight ? tf.matMul(dy, x, true, false) : tf.matMul(x, dy, true, false)));
+          if (bias) gradients.push(() => primitives.columnSums(dy));
+          if (residual) gradients.push(() => dy.clone());
           return gradients;
         };
         return { value, gradient };
       });
     },
 
-    attention(qkv, batch, heads) {
+    attention(qkv, batch, shape) {
+      if (!isOrdinary(shape)) return plainKernels.attention(qkv, batch, shape);
+      const { heads } = shape;
       const [rows, packed] = qkv.shape;
       const [length, width] = [rows / batch, packed / 3 / heads];
       const scale = 1 / Math.sqrt(width);
@@ -87,7 +90,9 @@ export function composeKernels(primitives: Primitives): Composed {
       });
     },
 
-    cachedAttention(qkv, cache, starts, heads) {
+    cachedAttention(qkv, cache, starts, shape) {
+      if (!isOrdinary(shape)) return plainKernels.cachedAttention(qkv, cache, starts, shape);
+      const { heads } = shape;
       return tf.tidy(() => {
         const { batch, capacity } = cache;
         const [rows, packed] = qkv.shape;
@@ -118,6 +123,11 @@ export function composeKernels(primitives: Primitives): Composed {
         return tf.reshape(perRow, [rows, packed / 3]);
       });
     },
+
+    growCache: plainKernels.growCache,
+    rotate: plainKernels.rotate,
+    rmsNorm: plainKernels.rmsNorm,
+    silu: plainKernels.silu,
 
     layerNorm(x, gain, bias, epsilon) {
       return differentiable([x, gain, bias], (save) => {

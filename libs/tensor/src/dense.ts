@@ -43,6 +43,28 @@ export function layerNorm(x: tf.Tensor2D, gain: tf.Tensor1D, bias: tf.Tensor1D, 
 }
 
 /**
+ * Root-mean-square normalisation over the last axis: `y = x / sqrt(mean(x^2) + epsilon) * (gainOffset + gain)`.
+ *
+ * @param x    [M, H]
+ * @param gain [H]
+ * @param options.gainOffset default 0; 1 where gains are stored as what they differ from 1 by (Gemma)
+ * @returns [M, H]; differentiable
+ * @throws DomainError invalid_argument if the shapes do not fit together or epsilon is not positive
+ *
+ * Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+ */
+export function rmsNorm(
+  x: tf.Tensor2D,
+  gain: tf.Tensor1D,
+  { epsilon, gainOffset = 0 }: { epsilon: number; gainOffset?: number },
+): tf.Tensor2D {
+  checkShape('rmsNorm: x', x, [undefined, undefined]);
+  checkShape('rmsNorm: gain', gain, [x.shape[1]]);
+  if (!(epsilon > 0 && epsilon < Infinity)) throw invalid(`rmsNorm: epsilon is ${epsilon}, needs a number > 0`);
+  return currentKernels().rmsNorm(x, gain, epsilon, gainOffset);
+}
+
+/**
  * GELU in its tanh form: `0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
  *
  * @param x [M, H]
@@ -53,4 +75,17 @@ export function layerNorm(x: tf.Tensor2D, gain: tf.Tensor1D, bias: tf.Tensor1D, 
 export function gelu(x: tf.Tensor2D): tf.Tensor2D {
   checkShape('gelu: x', x, [undefined, undefined]);
   return currentKernels().gelu(x);
+}
+
+/**
+ * SiLU, also called swish: `x sigmoid(x)`.
+ *
+ * @param x [M, H]
+ * @returns [M, H]; differentiable
+ *
+ * Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
+ */
+export function silu(x: tf.Tensor2D): tf.Tensor2D {
+  checkShape('silu: x', x, [undefined, undefined]);
+  return currentKernels().silu(x);
 }

@@ -1,10 +1,11 @@
 export { createAdamW, type AdamW, type AdamWOptions } from './adamw';
-export { attention, cachedAttention, createKeyValueCache } from './attention';
+export { attention, cachedAttention, createKeyValueCache, growKeyValueCache, type AttentionOptions } from './attention';
 export { currentBackend, openBackend } from './backend';
 export { inspectMachine, openPlanned, planAuto } from './choose-backend';
-export { gelu, layerNorm, linear } from './dense';
+export { gelu, layerNorm, linear, rmsNorm, silu } from './dense';
+export { isFrozen } from './differentiable';
 export { clipByGlobalNorm, valueAndGradients } from './gradients';
-export type { KeyValueCache, LinearOptions, PositionRows } from './kernels';
+export type { KeyValueCache, LinearOptions, PositionRows, RotaryAngles } from './kernels';
 export {
   backendIdentity,
   computesOnOneProcessor,
@@ -15,6 +16,7 @@ export {
 } from './opened';
 export { uncountedMomentBytes } from './moments';
 export { randomStream, type RandomStream } from './random-stream';
+export { rotaryAngles, rotate } from './rotary';
 export { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors';
 export { warmupThenDecay } from './schedule';
 export { maskedMean, maskedVariance, whiten } from './statistics';

@@ -18,16 +18,40 @@ export interface PositionRows {
   ids: Int32Array;
 }
 
+/** How the heads of an attention lie side by side in a row, and what each computes. */
+export interface AttentionHeads {
+  /** Of the queries. */
+  heads: number;
+  /** Of keys and values: query head i looks at key head floor(i · keyHeads / heads); divides `heads`. */
+  keyHeads: number;
+  /** W: numbers of one head. */
+  headWidth: number;
+  /** Times the products of queries and keys. */
+  scale: number;
+  /** Scores become `cap · tanh(score / cap)`; undefined: as they are. */
+  softCap?: number | undefined;
+  /** A token sees itself and `window - 1` tokens before it; undefined: all before it. */
+  window?: number | undefined;
+}
+
 /** Keys and values of the tokens seen so far, one row of positions for each sequence. */
 export interface KeyValueCache {
   readonly batch: number;
   /** Positions that fit. */
-  readonly capacity: number;
-  /** [B, capacity, H]; a new tensor may stand here after each call. */
+  capacity: number;
+  /** [B, capacity, keyHeads · W], laid out as the kernels like it; a new tensor may stand here after each call. */
   keys: tf.Tensor;
-  /** [B, capacity, H] */
+  /** As `keys`. */
   values: tf.Tensor;
   dispose(): void;
+}
+
+/** Where tokens stand, as rotary embeddings need it: cosine and sine of every frequency's angle. */
+export interface RotaryAngles {
+  /** [N, W / 2] */
+  cosines: tf.Tensor2D;
+  /** [N, W / 2] */
+  sines: tf.Tensor2D;
 }
 
 /** The numbers of one AdamW step: `p = p * decay - rate * m / (sqrt(v) * rootScale + epsilon)`. */
@@ -53,14 +77,19 @@ export interface Moments {
 /**
  * One way to compute what a decoder and its training need. The functions of `dense.ts`, `attention.ts` and `tokens.ts` check
  * shapes and ranges and then call the set that the open backend chose, so an implementation may trust its arguments. All are
- * differentiable but `cachedAttention` and the last two; formulas stand with the public functions.
+ * differentiable but those of the cache and the last two; formulas stand with the public functions.
  */
 export interface Kernels {
   linear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptions): tf.Tensor2D;
-  attention(qkv: tf.Tensor2D, batch: number, heads: number): tf.Tensor2D;
-  cachedAttention(qkv: tf.Tensor2D, cache: KeyValueCache, starts: Int32Array, heads: number): tf.Tensor2D;
+  attention(packed: tf.Tensor2D, batch: number, heads: AttentionHeads): tf.Tensor2D;
+  cachedAttention(packed: tf.Tensor2D, cache: KeyValueCache, starts: Int32Array, heads: AttentionHeads): tf.Tensor2D;
+  /** The cache with room for more positions, what it holds kept. */
+  growCache(cache: KeyValueCache, capacity: number, keyHeads: number): void;
+  rotate(packed: tf.Tensor2D, angles: RotaryAngles, rotated: number): tf.Tensor2D;
   layerNorm(x: tf.Tensor2D, gain: tf.Tensor1D, bias: tf.Tensor1D, epsilon: number): tf.Tensor2D;
+  rmsNorm(x: tf.Tensor2D, gain: tf.Tensor1D, epsilon: number, gainOffset: number): tf.Tensor2D;
   gelu(x: tf.Tensor2D): tf.Tensor2D;
+  silu(x: tf.Tensor2D): tf.Tensor2D;
   logProbability(logits: tf.Tensor2D, ids: Int32Array): tf.Tensor1D;
   entropy(logits: tf.Tensor2D): tf.Tensor1D;
   embedding(table: tf.Tensor2D, ids: Int32Array, positions?: PositionRows): tf.Tensor2D;

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Kernels, KeyValueCache } from './kernels';
+import type { AttentionHeads, Kernels, KeyValueCache } from './kernels';
 import { separateMoments, type Update } from './moments';
 
 /** The operations composed of TensorFlow.js' own: slow, the same on every backend, and the oracle of the SIMD kernels' tests. */
@@ -12,24 +12,58 @@ export const plainKernels: Kernels = {
     });
   },
 
-  attention(qkv, batch, heads) {
+  attention(packed, batch, heads) {
     return tf.tidy(() => {
-      const length = qkv.shape[0] / batch;
-      const [query, key, value] = splitHeads(qkv, batch, heads);
-      const mask = causalMask(length, length, new Int32Array(1));
-      return attend(query, key, value, mask);
+      const length = packed.shape[0] / batch;
+      const [query, key, value] = splitHeads(packed, batch, heads);
+      return attend(query, key, value, causalMask(length, length, new Int32Array(1), heads), heads);
     });
   },
 
-  cachedAttention(qkv, cache, starts, heads) {
+  cachedAttention(packed, cache, starts, heads) {
     return tf.tidy(() => {
       const { batch, capacity } = cache;
-      const length = qkv.shape[0] / batch;
-      const [, keys, values] = tf.split(qkv, 3, 1);
-      writeRows(cache, starts, length, keys as tf.Tensor2D, values as tf.Tensor2D);
-      const [query] = splitHeads(qkv, batch, heads);
-      const cached = (rows: tf.Tensor) => toHeads(rows, batch, capacity, heads);
-      return attend(query, cached(cache.keys), cached(cache.values), causalMask(length, capacity, starts));
+      const length = packed.shape[0] / batch;
+      const [queries, keys, values] = splitParts(packed, heads);
+      writeRows(cache, starts, length, keys, values);
+      const query = toHeads(queries, batch, length, heads.heads);
+      const cached = (rows: tf.Tensor) => toHeads(rows, batch, capacity, heads.keyHeads);
+      const mask = causalMask(length, capacity, starts, heads);
+      return attend(query, cached(cache.keys), cached(cache.values), mask, heads);
+    });
+  },
+
+  growCache(cache, capacity) {
+    const grow = (old: tf.Tensor) => {
+      const more = [
+        [0, 0],
+        [0, capacity - cache.capacity],
+        [0, 0],
+      ] as [number, number][];
+      const grown = tf.keep(tf.pad(old, more));
+      old.dispose();
+      return grown;
+    };
+    cache.keys = grow(cache.keys);
+    cache.values = grow(cache.values);
+    cache.capacity = capacity;
+  },
+
+  rotate(packed, { cosines, sines }, rotated) {
+    return tf.tidy(() => {
+      const [rows, width] = packed.shape;
+      const half = cosines.shape[1];
+      const turned = 2 * half * rotated;
+      const [first, second] = tf.split(
+        tf.reshape(tf.slice(packed, [0, 0], [rows, turned]), [rows, rotated, 2 * half]),
+        2,
+        2,
+      );
+      const [cosine, sine] = [cosines, sines].map((angles) => tf.reshape(angles, [rows, 1, half]));
+      const left = tf.sub(tf.mul(first!, cosine!), tf.mul(second!, sine!));
+      const right = tf.add(tf.mul(second!, cosine!), tf.mul(first!, sine!));
+      const heads: tf.Tensor2D = tf.reshape(tf.concat([left, right], 2), [rows, turned]);
+      return turned === width ? heads : tf.concat2d([heads, tf.slice(packed, [0, turned], [rows, width - turned])], 1);
     });
   },
 
@@ -41,12 +75,21 @@ export const plainKernels: Kernels = {
     });
   },
 
+  rmsNorm(x, gain, epsilon, gainOffset) {
+    return tf.tidy(() => {
+      const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon));
+      return tf.mul(tf.mul(x, inverse), gainOffset === 0 ? gain : tf.add(gain, gainOffset)) as tf.Tensor2D;
+    });
+  },
+
   gelu(x) {
     return tf.tidy(() => {
       const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI));
       return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1)) as tf.Tensor2D;
     });
   },
+
+  silu: (x) => tf.tidy(() => tf.mul(x, tf.sigmoid(x)) as tf.Tensor2D),
 
   logProbability(logits, ids) {
     return tf.tidy(() => {
@@ -90,10 +133,18 @@ const plainUpdate: Update = (parameter, first, second, gradient, { beta1, beta2,
   });
 };
 
-/** The packed [B*T, 3H] as query, key and value, each [B, heads, T, H/heads]. */
-function splitHeads(qkv: tf.Tensor2D, batch: number, heads: number): [tf.Tensor, tf.Tensor, tf.Tensor] {
-  const parts = tf.split(qkv, 3, 1).map((part) => toHeads(part, batch, qkv.shape[0] / batch, heads));
-  return parts as [tf.Tensor, tf.Tensor, tf.Tensor];
+/** The packed rows as queries, keys and values, heads side by side. */
+function splitParts(packed: tf.Tensor2D, { heads, keyHeads, headWidth }: AttentionHeads) {
+  const widths = [heads, keyHeads, keyHeads].map((count) => count * headWidth);
+  return tf.split(packed, widths, 1) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+}
+
+/** The packed rows as query [B, heads, T, W], key and value [B, keyHeads, T, W]. */
+function splitHeads(packed: tf.Tensor2D, batch: number, heads: AttentionHeads): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  const length = packed.shape[0] / batch;
+  const [query, key, value] = splitParts(packed, heads);
+  const ofKeys = (rows: tf.Tensor) => toHeads(rows, batch, length, heads.keyHeads);
+  return [toHeads(query, batch, length, heads.heads), ofKeys(key), ofKeys(value)];
 }
 
 function toHeads(rows: tf.Tensor, batch: number, length: number, heads: number): tf.Tensor {
@@ -101,20 +152,34 @@ function toHeads(rows: tf.Tensor, batch: number, length: number, heads: number):
   return tf.transpose(tf.reshape(rows, [batch, length, heads, width / heads]), [0, 2, 1, 3]);
 }
 
-function attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor): tf.Tensor2D {
-  const [batch, heads, length, width] = query.shape as [number, number, number, number];
-  const scores = tf.mul(tf.matMul(query, key, false, true), 1 / Math.sqrt(width));
-  const mixed = tf.matMul(tf.softmax(tf.add(scores, mask)), value);
-  return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * length, heads * width]);
+function attend(
+  query: tf.Tensor,
+  key: tf.Tensor,
+  value: tf.Tensor,
+  mask: tf.Tensor,
+  { heads, keyHeads, headWidth, scale, softCap }: AttentionHeads,
+): tf.Tensor2D {
+  const [batch, , length] = query.shape as [number, number, number];
+  const shared = heads / keyHeads;
+  const repeat = (x: tf.Tensor) => {
+    if (shared === 1) return x;
+    const [b, k, s, w] = x.shape as [number, number, number, number];
+    return tf.reshape(tf.tile(tf.reshape(x, [b * k, 1, s * w]), [1, shared, 1]), [b, heads, s, w]);
+  };
+  const products = tf.mul(tf.matMul(query, repeat(key), false, true), scale);
+  const scores = softCap === undefined ? products : tf.mul(tf.tanh(tf.div(products, softCap)), softCap);
+  const mixed = tf.matMul(tf.softmax(tf.add(scores, mask)), repeat(value));
+  return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * length, heads * headWidth]);
 }
 
 /** [starts, 1, T, S]: 0 where the token at position start + t may look, far below every score elsewhere. */
-function causalMask(length: number, span: number, starts: Int32Array): tf.Tensor {
+function causalMask(length: number, span: number, starts: Int32Array, { window = span }: AttentionHeads): tf.Tensor {
   const mask = new Float32Array(starts.length * length * span).fill(-1e9);
   starts.forEach((start, row) => {
     for (let t = 0; t < length; t++) {
       const from = (row * length + t) * span;
-      mask.fill(0, from, from + start + t + 1);
+      const end = start + t + 1;
+      mask.fill(0, from + Math.max(0, end - window), from + end);
     }
   });
   return tf.tensor(mask, [starts.length, 1, length, span]);
@@ -149,4 +214,9 @@ function pickRows(table: tf.Tensor2D, ids: Int32Array): tf.Tensor2D {
     return { value, gradFunc };
   });
   return pick(table) as tf.Tensor2D;
+}
+
+/** Whether an attention is one that every kernel set has: as many key heads as heads, no cap, no window, the usual scale. */
+export function isOrdinary({ heads, keyHeads, headWidth, scale, softCap, window }: AttentionHeads): boolean {
+  return keyHeads === heads && softCap === undefined && window === undefined && scale === 1 / Math.sqrt(headWidth);
 }

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { composeKernels } from '../composed-kernels';
 import { isRecording } from '../differentiable';
+import { isOrdinary } from '../plain-kernels';
 import type { Kernels } from '../kernels';
 import { attendToCache } from './attend-to-cache';
 import { chain } from './chain';
@@ -17,7 +18,9 @@ export const tensorflowKernels: Kernels = {
   gelu: (x) => (isRecording() ? composed.gelu(x) : geluChain(x)),
 
   cachedAttention: (qkv, cache, starts, heads) =>
-    (qkv.shape[0] === cache.batch ? attendToCache : composed.cachedAttention)(qkv, cache, starts, heads),
+    qkv.shape[0] === cache.batch && isOrdinary(heads)
+      ? attendToCache(qkv, cache, starts, heads.heads)
+      : composed.cachedAttention(qkv, cache, starts, heads),
 
   async sumOfSquares(tensors) {
     if (tensors.length === 0) return 0;

@@ -48,7 +48,7 @@ function runAll(kernels: Kernels): Float32Array[] {
     take([x, w, b], () => kernels.linear(x, w, { bias: b }));
     take([x, wt, b, r], () => kernels.linear(x, wt, { bias: b, residual: r, transposeWeight: true }));
     const qkv = matrix(3 * 35, 30, 6);
-    take([qkv], () => kernels.attention(qkv, 3, 2));
+    take([qkv], () => kernels.attention(qkv, 3, { heads: 2, keyHeads: 2, headWidth: 5, scale: 1 / Math.sqrt(5) }));
     const [gain, bias] = [row(19, 7), row(19, 8)];
     take([x, gain, bias], () => kernels.layerNorm(x, gain, bias, 1e-5));
     take([x], () => kernels.gelu(x));
@@ -133,7 +133,9 @@ describe.each(['simd', 'relaxed-simd'] as const)('%s on the shared heap', (kerne
       const filled = () => tf.fill([batch, capacity, width], 7);
       const cache = { batch, capacity, keys: filled(), values: filled(), dispose: () => undefined };
       const qkv = tf.tensor2d(randomFloats(2 * 15, 1), [2, 15]);
-      createSimdKernels(heap).cachedAttention(qkv, cache, Int32Array.of(3, 1), 1);
+      createSimdKernels(heap).cachedAttention(qkv, cache, Int32Array.of(3, 1), {
+        ...{ heads: 1, keyHeads: 1, headWidth: width, scale: 1 / Math.sqrt(width) },
+      });
       // Keys and values of one position in each of two rows.
       expect(changed.get('cachedAttention')).toBeLessThanOrEqual(2 * 2 * 4 * width);
       const rows = tf.reshape(cache.values, [batch * capacity, width]).arraySync() as number[][];

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { differentiable } from '../differentiable';
 import type { Kernels } from '../kernels';
 import { separateMoments, type Update } from '../moments';
+import { isOrdinary, plainKernels } from '../plain-kernels';
 import type { SimdHeap } from './simd-heap';
 
 /** The kernels of `kernels/`, on the heap of TensorFlow.js' wasm backend, with their gradients. */
@@ -69,17 +70,21 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
         const value = product(x, weight, { transposeB: transposeWeight, ...startingFrom(bias, residual) });
         const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
           const [x, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
-          const gradients: tf.Tensor[] = [product(dy, weight, { transposeB: !transposeWeight })];
-          gradients.push(transposeWeight ? product(dy, x, { transposeA: true }) : product(x, dy, { transposeA: true }));
-          if (bias) gradients.push(sumRows(dy));
-          if (residual) gradients.push(dy.clone());
+          const gradients: (() => tf.Tensor)[] = [() => product(dy, weight, { transposeB: !transposeWeight })];
+          gradients.push(() =>
+            transposeWeight ? product(dy, x, { transposeA: true }) : product(x, dy, { transposeA: true }),
+          );
+          if (bias) gradients.push(() => sumRows(dy));
+          if (residual) gradients.push(() => dy.clone());
           return gradients;
         };
         return { value, gradient };
       });
     },
 
-    attention(qkv, batch, heads) {
+    attention(qkv, batch, shape) {
+      if (!isOrdinary(shape)) return plainKernels.attention(qkv, batch, shape);
+      const { heads } = shape;
       const [rows, packed] = qkv.shape;
       const [length, width] = [rows / batch, packed / 3 / heads];
       const numbers = [batch, length, heads, width];
@@ -105,7 +110,9 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
       });
     },
 
-    cachedAttention(qkv, cache, starts, heads) {
+    cachedAttention(qkv, cache, starts, shape) {
+      if (!isOrdinary(shape)) return plainKernels.cachedAttention(qkv, cache, starts, shape);
+      const { heads } = shape;
       const { batch, capacity } = cache;
       const [rows, packed] = qkv.shape;
       const value = output<tf.Rank.R2>([rows, packed / 3]);
@@ -117,6 +124,11 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
       );
       return value;
     },
+
+    growCache: plainKernels.growCache,
+    rotate: plainKernels.rotate,
+    rmsNorm: plainKernels.rmsNorm,
+    silu: plainKernels.silu,
 
     layerNorm(x, gain, bias, epsilon) {
       const [rows, width] = x.shape;

@@ -87,7 +87,13 @@ function random(shape: number[], seed: number): tf.Tensor {
       ({ gelu }: typeof plainKernels) => gelu(logits),
       ({ entropy }: typeof plainKernels) => entropy(logits),
       ({ logProbability }: typeof plainKernels) => logProbability(logits, ids),
-      ({ attention }: typeof plainKernels) => attention(logits, 3, 1),
+      ({ attention }: typeof plainKernels) =>
+        attention(logits, 3, {
+          heads: 1,
+          keyHeads: 1,
+          headWidth: logits.shape[1] / 3,
+          scale: 1 / Math.sqrt(logits.shape[1] / 3),
+        }),
     ]) {
       const [ours, plain] = [compute(webgpuKernels), compute(plainKernels)];
       expect(await ours.data()).toBeAllclose(await plain.data(), { atol: 1e-6 });
