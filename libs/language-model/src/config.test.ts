@@ -10,7 +10,9 @@ describe('parseModelConfig', () => {
   test('fills what config.json may leave out', () => {
     expect(parseModelConfig(raw, 'config.json')).toEqual({
       ...{ architecture: 'gpt2', head: 'causal-lm', vocabularySize: 100, hiddenSize: 48, innerSize: 192 },
-      ...{ layers: 2, heads: 2, maxPositions: 18, layerNormEpsilon: 1e-5, tiedHead: true, eosTokenIds: [], raw },
+      ...{ layers: 2, heads: 2, keyHeads: 2, headWidth: 24, maxPositions: 18, normEpsilon: 1e-5, activation: 'gelu' },
+      ...{ attentionScale: 1 / Math.sqrt(24), windows: [undefined, undefined] },
+      ...{ biases: ['packed', 'attentionOutput', 'up', 'down'], tiedHead: true, eosTokenIds: [], raw },
     });
   });
 

@@ -1,22 +1,43 @@
 import { DomainError } from '@surefoot/errors';
-import { architectures } from './architecture';
+import { configFields } from './config-fields';
+import { families, type BlockSlot } from './families';
+import type { Rotary } from './rotary-frequencies';
 
 /** What a model computes beside its hidden states: next-token logits, or one score a sequence. */
 export type ModelHead = 'causal-lm' | 'reward';
 
 /** The geometry of a decoder, whatever names its config.json uses. */
 export interface ModelConfig {
-  architecture: keyof typeof architectures;
+  architecture: keyof typeof families;
   head: ModelHead;
   vocabularySize: number;
   hiddenSize: number;
   /** Width of the feed-forward layers. */
   innerSize: number;
   layers: number;
+  /** Of the queries. */
   heads: number;
+  /** Of keys and values; divides `heads`. */
+  keyHeads: number;
+  /** Numbers of one head; may differ from hiddenSize / heads. */
+  headWidth: number;
   /** Longest sequence, in tokens. */
   maxPositions: number;
-  layerNormEpsilon: number;
+  normEpsilon: number;
+  /** `gelu` is its tanh form. */
+  activation: 'gelu' | 'silu';
+  /** Undefined: positions are learned. */
+  rotary?: Rotary;
+  /** Times the products of queries and keys. */
+  attentionScale: number;
+  /** Attention scores become `cap · tanh(score / cap)`. */
+  attentionSoftCap?: number;
+  /** Logits become `cap · tanh(logit / cap)`. */
+  logitSoftCap?: number;
+  /** [layers] tokens that a token of a layer sees, itself included; undefined: all before it. */
+  windows: (number | undefined)[];
+  /** Linear modules of a block that add a bias. */
+  biases: BlockSlot[];
   /** True where the language-model head is the embedding table. */
   tiedHead: boolean;
   /** Ids that end a response; none where the config names none. */
@@ -28,7 +49,7 @@ export interface ModelConfig {
 }
 
 /**
- * Reads a config.json.
+ * Reads a config.json, of transformers 4 or 5.
  *
  * @param source file named in errors
  * @throws DomainError invalid_argument listing all that is missing, out of range, or of a kind that is not computed here
@@ -38,39 +59,33 @@ export function parseModelConfig(raw: unknown, source: string): ModelConfig {
     throw new DomainError('invalid_argument', `${source} is no JSON object`);
   const fields = raw as Record<string, unknown>;
   const type = fields['model_type'];
-  if (typeof type !== 'string' || !Object.hasOwn(architectures, type)) {
-    const supported = Object.keys(architectures).join(', ');
+  if (typeof type !== 'string' || !Object.hasOwn(families, type)) {
+    const supported = Object.keys(families).join(', ');
     throw new DomainError(
       'invalid_argument',
       `${source}: model_type ${JSON.stringify(type)} is not supported; supported: ${supported}`,
     );
   }
   const architecture = type as ModelConfig['architecture'];
+  const { classes, isTiedByDefault, read } = families[architecture];
   const problems: string[] = [];
-  const head = readHead(fields, architectures[architecture].classes, problems);
-  const sizes = readSizes(fields, architectures[architecture].configNames, problems);
-  for (const [name, allowed] of Object.entries(architectures[architecture].allowedValues))
-    if (fields[name] !== undefined && !allowed.includes(fields[name]))
-      problems.push(`${name} ${JSON.stringify(fields[name])} is not supported, only ${JSON.stringify(allowed)}`);
-  if (sizes.hiddenSize % sizes.heads !== 0)
-    problems.push(`hidden size ${sizes.hiddenSize} is not a multiple of ${sizes.heads} heads`);
-  const tokens = readTokenIds(fields, sizes.vocabularySize, problems);
+  const head = readHead(fields, classes, problems);
+  const reader = configFields(fields, problems);
+  const own = read(reader);
+  const isTied = reader.flag('tie_word_embeddings', isTiedByDefault);
+  const tokens = readTokenIds(fields, own.vocabularySize, problems);
   if (problems.length > 0) throw new DomainError('invalid_argument', `${source}: ${problems.join('; ')}`);
-  const tiedHead = head === 'causal-lm' && fields['tie_word_embeddings'] !== false;
-  return { architecture, head, ...sizes, tiedHead, ...tokens, raw: fields };
+  return { architecture, head, ...own, tiedHead: head === 'causal-lm' && isTied, ...tokens, raw: fields };
 }
 
 /** The same config as config.json states it: unknown fields of the source kept, ours written over them. */
 export function modelConfigJson(config: ModelConfig): Record<string, unknown> {
   const { architecture, head, raw } = config;
-  const { configNames, classes } = architectures[architecture];
-  const sizes = Object.entries(configNames).map(([field, name]) => [name, config[field as SizeField]]);
   const dtype = 'torch_dtype' in raw ? 'torch_dtype' : 'dtype';
   return {
     ...raw,
     model_type: architecture,
-    architectures: [classes[head]],
-    ...Object.fromEntries(sizes),
+    architectures: [families[architecture].classes[head]],
     tie_word_embeddings: head === 'reward' || config.tiedHead,
     bos_token_id: config.bosTokenId ?? null,
     eos_token_id: config.eosTokenIds.length > 1 ? config.eosTokenIds : (config.eosTokenIds[0] ?? null),
@@ -97,38 +112,26 @@ export function gpt2Config(options: {
   bosTokenId?: number;
   padTokenId?: number;
 }): ModelConfig {
-  const { tiedHead = true, hiddenSize, ...rest } = options;
-  const config: ModelConfig = {
-    ...{ ...rest, architecture: 'gpt2', hiddenSize, tiedHead, raw: noDropout },
-    ...{ innerSize: 4 * hiddenSize, layerNormEpsilon: 1e-5 },
+  const { tiedHead = true, hiddenSize, eosTokenIds } = options;
+  const raw = {
+    ...noDropout,
+    model_type: 'gpt2',
+    architectures: [families.gpt2.classes[options.head]],
+    vocab_size: options.vocabularySize,
+    n_embd: hiddenSize,
+    n_inner: 4 * hiddenSize,
+    n_layer: options.layers,
+    n_head: options.heads,
+    n_positions: options.maxPositions,
+    layer_norm_epsilon: 1e-5,
+    tie_word_embeddings: tiedHead,
+    bos_token_id: options.bosTokenId ?? null,
+    eos_token_id: eosTokenIds.length > 1 ? eosTokenIds : (eosTokenIds[0] ?? null),
+    pad_token_id: options.padTokenId ?? null,
+    dtype: 'float32',
+    ...(options.head === 'reward' && { id2label: { '0': 'LABEL_0' } }),
   };
-  return parseModelConfig(modelConfigJson(config), 'the config of a new model');
-}
-
-/** Sizes that every decoder has. */
-export type SizeField =
-  'vocabularySize' | 'hiddenSize' | 'innerSize' | 'layers' | 'heads' | 'maxPositions' | 'layerNormEpsilon';
-
-function readSizes(
-  fields: Record<string, unknown>,
-  names: Record<SizeField, string>,
-  problems: string[],
-): Pick<ModelConfig, SizeField> {
-  const size = (field: SizeField) => {
-    const value = fields[names[field]];
-    if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
-    problems.push(`${names[field]} is ${JSON.stringify(value)}, needs a whole number of at least 1`);
-    return 1;
-  };
-  const hiddenSize = size('hiddenSize');
-  const innerSize = fields[names.innerSize] == null ? 4 * hiddenSize : size('innerSize');
-  const layerNormEpsilon = fields[names.layerNormEpsilon] ?? 1e-5;
-  if (typeof layerNormEpsilon !== 'number' || !(layerNormEpsilon > 0))
-    problems.push(`${names.layerNormEpsilon} is ${JSON.stringify(layerNormEpsilon)}, needs a number above 0`);
-  return {
-    ...{ vocabularySize: size('vocabularySize'), hiddenSize, innerSize, layers: size('layers'), heads: size('heads') },
-    ...{ maxPositions: size('maxPositions'), layerNormEpsilon: layerNormEpsilon as number },
-  };
+  return parseModelConfig(raw, 'the config of a new model');
 }
 
 function readHead(fields: Record<string, unknown>, classes: Record<ModelHead, string>, problems: string[]): ModelHead {

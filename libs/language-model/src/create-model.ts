@@ -1,10 +1,10 @@
 import { DomainError } from '@surefoot/errors';
 import { randomStream } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
-import { architectures, type ParameterRole } from './architecture';
 import type { ModelConfig } from './config';
 import { assertWeightsFit } from './memory-room';
-import { copyOf, modelFromValues, parameterShapes, type LanguageModel } from './model';
+import { copyOf, modelFromValues, type LanguageModel } from './model';
+import { familyOf, parameterSpecs, type ParameterSpec } from './parameters';
 
 /** Standard deviations of a new model's parameters; biases are 0, gains 1. */
 export interface Initialisation {
@@ -39,7 +39,8 @@ export function createModel(
   initialisation: Initialisation = defaultInitialisation,
 ): LanguageModel {
   assertWeightsFit(config, 'a new model');
-  return modelFromValues(config, (name, shape) => initialValues(config, name, shape, seed, initialisation));
+  const specs = new Map(parameterSpecs(config).map((spec) => [spec.name, spec]));
+  return modelFromValues(config, (name) => initialValues(config, specs.get(name)!, seed, initialisation));
 }
 
 /**
@@ -54,10 +55,10 @@ export function withRewardHead(model: LanguageModel, seed: number | bigint, head
   assertWeightsFit(config, 'a reward model on this trunk');
   const parameters = new Map<string, tf.Variable>();
   const initialisation = { ...defaultInitialisation, head: headSd };
-  for (const [name, shape] of parameterShapes(config)) {
-    const source = name === 'score.weight' ? undefined : model.parameters.get(name);
-    const fresh = () => tf.variable(tf.tensor(initialValues(config, name, shape, seed, initialisation), shape));
-    parameters.set(name, source ? copyOf(source) : tf.tidy(fresh));
+  for (const spec of parameterSpecs(config)) {
+    const source = spec.role === 'head' ? undefined : model.parameters.get(spec.name);
+    const fresh = () => tf.variable(tf.tensor(initialValues(config, spec, seed, initialisation), spec.shape));
+    parameters.set(spec.name, source ? copyOf(source) : tf.tidy(fresh));
   }
   return { config, parameters };
 }
@@ -83,31 +84,28 @@ export function parseInitialisation(raw: unknown, source: string): Initialisatio
 
 function initialValues(
   config: ModelConfig,
-  name: string,
-  shape: number[],
+  spec: ParameterSpec,
   seed: number | bigint,
   initialisation: Initialisation,
 ): Float32Array {
+  const { name, shape, role } = spec;
   const values = new Float32Array(sizeOf(shape));
-  const isHead = name === 'score.weight' || name === 'lm_head.weight';
-  const role = isHead ? 'head' : architectures[config.architecture].roleOf(name);
-  if (role === 'gain') return values.fill(1);
+  if (role === 'gain') return values.fill(1 - familyOf(config).gainOffset);
   if (role === 'bias') return values;
-  const sd = standardDeviation(role, shape, config.layers, initialisation);
+  const sd = standardDeviation(spec, config.layers, initialisation);
   const random = randomStream(seed, 'initialise', name);
   return values.map(() => sd * random.normal());
 }
 
 function standardDeviation(
-  role: Exclude<ParameterRole, 'gain' | 'bias'> | 'head',
-  shape: number[],
+  { role, inputs = 1 }: ParameterSpec,
   layers: number,
   { tokenEmbedding, positionEmbedding, head, matrices, outputProjectionsByDepth }: Initialisation,
 ): number {
   if (role === 'token-embedding') return tokenEmbedding;
   if (role === 'position-embedding') return positionEmbedding;
   if (role === 'head') return head;
-  const matrix = matrices === 'fan-in' ? 1 / Math.sqrt(shape[0]!) : matrices;
+  const matrix = matrices === 'fan-in' ? 1 / Math.sqrt(inputs) : matrices;
   return role === 'output-projection' && outputProjectionsByDepth ? matrix / Math.sqrt(2 * layers) : matrix;
 }
 

@@ -40,7 +40,19 @@ const tolerance = {
   adamwSumOfSquares: { atol: 1e-5, rtol: 2e-6 },
   adamwValue: { atol: 2e-5, rtol: 1e-5 },
 };
-const names = ['gpt2', 'gpt2-bf16', 'gpt2-sharded', 'gpt2-legacy-names'];
+const names = [
+  'gpt2',
+  'gpt2-bf16',
+  'gpt2-sharded',
+  'gpt2-legacy-names',
+  'llama',
+  'llama-head-dim',
+  'llama-head-dim-v4',
+  'gemma',
+  'qwen2',
+  'mistral',
+  'gemma2',
+];
 const available = goldenPath('models', 'gpt2') !== undefined;
 const read = (name: string) => JSON.parse(readFileSync(goldenPath('golden', 'models', `${name}.json`)!, 'utf8'));
 

@@ -1,8 +1,9 @@
 export { addGradients } from './add-gradients';
+export type { Adapter } from './adapter';
 export type { ChatMessage } from './chat-template';
 export { gpt2Config, parseModelConfig, type ModelConfig, type ModelHead } from './config';
 export { cloneModel, createModel, parseInitialisation, withRewardHead, type Initialisation } from './create-model';
-export { hiddenStates, logits, rewardScores } from './decoder';
+export { hiddenStates, logits, rewardScores, rewardsOf } from './decoder';
 export { inspectModel, type ModelDescription } from './inspect-model';
 export { sequenceLogProbabilities } from './log-probabilities';
 export {
@@ -15,11 +16,14 @@ export {
   type BatchShape,
 } from './memory-estimate';
 export { assertTrainable, microBatches, tokensThatFit } from './memory-room';
-export { copyParameters, disposeModel, parameterCount, type LanguageModel } from './model';
+export { copyParameters, disposeModel, trainableParameters, type LanguageModel } from './model';
+export { parameterCount } from './parameters';
 export { assertVocabularyFits, loadModel, readModelConfig, saveModel } from './model-folder';
 export { trainNextToken, type TrainNextTokenOptions } from './pretrain';
 export { encodePrompt, encodeRollout, type Prompt } from './rollout-tokens';
 export { sample, type Sample, type SampleOptions } from './sample';
-export { packSequences, responseRows, type ResponseRows, type TokenBatch } from './token-batch';
+export { lastTokenRows, packSequences, responseRows, type ResponseRows, type TokenBatch } from './token-batch';
+export { modelGradients } from './model-gradients';
+export { tokenLogProbabilities } from './token-log-probabilities';
 export { loadTokenizer, type Tokenizer } from './tokenizer';
 export { wordTokenizerFiles } from './word-tokenizer';

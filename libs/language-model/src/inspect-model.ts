@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import type { ModelConfig } from './config';
-import { parameterCount } from './model';
+import { parameterCount } from './parameters';
 import { assertVocabularyFits, readModelConfig } from './model-folder';
 import { loadTokenizer, type Tokenizer } from './tokenizer';
 import { readWeights } from './weight-files';

@@ -1,12 +1,12 @@
 import { DomainError } from '@surefoot/errors';
-import { entropy, logProbability } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
-import { hiddenStates, logits } from './decoder';
+import { hiddenStates } from './decoder';
 import type { ModelConfig } from './config';
 import { scoringBytes } from './memory-estimate';
 import { tokensThatFit } from './memory-room';
 import type { LanguageModel } from './model';
 import { packSequences, responseRows } from './token-batch';
+import { tokenLogProbabilities } from './token-log-probabilities';
 
 /** A larger micro-batch is no faster, as its activations leave the processor's caches. */
 const microBatchBytes = 2 ** 26;
@@ -34,8 +34,9 @@ export async function sequenceLogProbabilities(
     const { rows, targets, offsets } = responseRows(batch, new Int32Array(batch.batch).fill(1));
     if (rows.length === 0) continue;
     const [chosen, spread] = tf.tidy(() => {
-      const scores = logits(model, hiddenStates(model, batch, rows), temperature);
-      return [logProbability(scores, targets), entropy(scores)];
+      const hidden = hiddenStates(model, batch, rows);
+      const tokens = tokenLogProbabilities(model, hidden, targets, { temperature, withEntropy: true });
+      return [tokens.logProbability, tokens.entropy!];
     });
     const [chosenData, spreadData] = await Promise.all([chosen.data(), spread.data()]);
     tf.dispose([chosen, spread]);

@@ -1,6 +1,6 @@
 import { currentBackend, type KernelBuild } from '@surefoot/tensor';
 import type { ModelConfig } from './config';
-import { parameterCount } from './model';
+import { parameterCount } from './parameters';
 
 /** A micro-batch as far as its memory goes. */
 export interface BatchShape {

@@ -1,27 +1,24 @@
 import { DomainError } from '@surefoot/errors';
 import * as tf from '@tensorflow/tfjs';
-import { architectures } from './architecture';
+import { adapterParameters, type Adapter } from './adapter';
 import type { ModelConfig } from './config';
+import { parameterShapes } from './parameters';
 
 /** A decoder with its parameters on the backend. */
 export interface LanguageModel {
   readonly config: ModelConfig;
-  /** By Hugging Face name, in the order of the file. The model owns them. */
+  /** By Hugging Face name, in the order of the file; those that are not `trainable` are frozen. */
   readonly parameters: ReadonlyMap<string, tf.Variable>;
+  /** Changes what the parameters compute, and is what is trained; they are frozen then. */
+  readonly adapter?: Adapter;
   /** sha256 over the weight files, where the model was loaded from some. */
   readonly digest?: string;
 }
 
-/** Names and shapes of all parameters of a model, in the order of the file. */
-export function parameterShapes(config: ModelConfig): [string, number[]][] {
-  const shapes = architectures[config.architecture].trunkShapes(config);
-  if (config.head === 'reward') return [...shapes, ['score.weight', [1, config.hiddenSize]]];
-  return config.tiedHead ? shapes : [...shapes, ['lm_head.weight', [config.vocabularySize, config.hiddenSize]]];
-}
-
-/** How many numbers the parameters of a model hold. */
-export function parameterCount(config: ModelConfig): number {
-  return parameterShapes(config).reduce((sum, [, shape]) => sum + shape.reduce((size, d) => size * d, 1), 0);
+/** The parameters that training changes: the adapter's where there is one, else all that are not frozen. */
+export function trainableParameters({ parameters, adapter }: LanguageModel): ReadonlyMap<string, tf.Variable> {
+  if (adapter) return adapterParameters(adapter);
+  return new Map([...parameters].filter(([, { trainable }]) => trainable));
 }
 
 /** Puts parameters on the backend. @param valuesOf the values of a parameter; called once for each, in order */

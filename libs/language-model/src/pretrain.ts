@@ -1,12 +1,13 @@
 import { DomainError } from '@surefoot/errors';
-import { createAdamW, logProbability, randomStream, valueAndGradients, warmupThenDecay } from '@surefoot/tensor';
+import { createAdamW, randomStream, warmupThenDecay } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { addGradients } from './add-gradients';
-import { hiddenStates, logits } from './decoder';
 import type { BatchShape } from './memory-estimate';
 import { assertTrainable, microBatches } from './memory-room';
-import type { LanguageModel } from './model';
+import { trainableParameters, type LanguageModel } from './model';
+import { modelGradients } from './model-gradients';
 import { packSequences, responseRows } from './token-batch';
+import { tokenLogProbabilities } from './token-log-probabilities';
 
 export interface TrainNextTokenOptions {
   /** Optimizer calls. */
@@ -48,7 +49,7 @@ export async function trainNextToken(
   const { steps, batchSize, learningRate: peak, warmupSteps, finalFraction, weightDecay, seed, onStep } = options;
   checkTraining(sequences, options);
   const schedule = { steps, warmupSteps: Math.min(warmupSteps, steps), peak, finalFraction };
-  const parameters = [...model.parameters.values()];
+  const parameters = [...trainableParameters(model).values()];
   const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
   assertTrainable(model.config, shapeOf([{ length: longest }]));
   const optimizer = createAdamW(parameters, { weightDecay });
@@ -57,7 +58,7 @@ export async function trainNextToken(
   try {
     for (let step = 0; step < steps; step++) {
       const batch = batches.next().value!;
-      const { loss, gradients } = await batchGradients(model, parameters, batch);
+      const { loss, gradients } = await batchGradients(model, batch);
       try {
         optimizer.step(gradients, warmupThenDecay(step, schedule));
       } finally {
@@ -75,7 +76,7 @@ export async function trainNextToken(
 }
 
 /** Mean loss over the tokens of a batch and its gradients, summed over micro-batches that fit in memory. */
-export async function batchGradients(model: LanguageModel, parameters: tf.Variable[], sequences: Int32Array[]) {
+export async function batchGradients(model: LanguageModel, sequences: Int32Array[]) {
   const parts = microBatches(model.config, sequences, shapeOf, 'training');
   const tokens = shapeOf(sequences).outputs;
   let loss = 0;
@@ -84,10 +85,14 @@ export async function batchGradients(model: LanguageModel, parameters: tf.Variab
   try {
     for (const part of parts) {
       const share = shapeOf(part).outputs / tokens;
-      const partial = valueAndGradients(() => {
-        const mean = nextTokenLoss(model, part);
-        return parts.length === 1 ? mean : mean.mul(share);
-      }, parameters);
+      const batch = packSequences(part);
+      const { rows, targets } = responseRows(batch, new Int32Array(batch.batch).fill(1));
+      const partial = modelGradients(model, batch, rows, (hidden) => {
+        const options = { temperature: 1, withEntropy: false };
+        const { logProbability } = tokenLogProbabilities(model, hidden, targets, options);
+        const mean: tf.Scalar = tf.neg(tf.mean(logProbability));
+        return parts.length === 1 ? mean : tf.mul(mean, share);
+      });
       value = partial.value;
       gradients = addGradients(gradients, partial.gradients);
       loss += (await value.data())[0]!;
@@ -106,12 +111,6 @@ function shapeOf(sequences: { length: number }[]): BatchShape {
     width: sequences.reduce((longest, { length }) => Math.max(longest, length), 0),
     outputs: sequences.reduce((sum, { length }) => sum + length - 1, 0),
   };
-}
-
-function nextTokenLoss(model: LanguageModel, sequences: Int32Array[]): tf.Scalar {
-  const batch = packSequences(sequences);
-  const { rows, targets } = responseRows(batch, new Int32Array(batch.batch).fill(1));
-  return tf.neg(tf.mean(logProbability(logits(model, hiddenStates(model, batch, rows)), targets)));
 }
 
 function* shuffledBatches(

@@ -1,7 +1,7 @@
 import { DomainError } from '@surefoot/errors';
 import { cachedAttention, createKeyValueCache, type KeyValueCache, type RandomStream } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
-import { layerStates, logits } from './decoder';
+import { layerStates, logits, type Attend } from './decoder';
 import type { ModelConfig } from './config';
 import { samplingBytes } from './memory-estimate';
 import { assertRoom, freeBytes } from './memory-room';
@@ -132,11 +132,11 @@ interface CachedDecoder {
 }
 
 function createCachedDecoder(model: LanguageModel, batch: number, capacity: number): CachedDecoder {
-  const { layers, heads, hiddenSize, vocabularySize } = model.config;
-  let caches = Array.from({ length: layers }, () => createKeyValueCache(batch, capacity, hiddenSize));
+  const { layers, keyHeads, headWidth, vocabularySize } = model.config;
+  let caches = Array.from({ length: layers }, () => createKeyValueCache(batch, capacity, keyHeads * headWidth));
   const run = async (ids: Int32Array, positions: Int32Array, starts: Int32Array, rows?: Int32Array) => {
     const scores = tf.tidy(() => {
-      const attend = (qkv: tf.Tensor2D, layer: number) => cachedAttention(qkv, caches[layer]!, starts, { heads });
+      const attend: Attend = (packed, layer, options) => cachedAttention(packed, caches[layer]!, starts, options);
       return logits(model, layerStates(model, ids, positions, attend, rows).at(-1)!);
     });
     const data = (await scores.data()) as Float32Array;

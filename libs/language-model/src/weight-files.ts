@@ -4,9 +4,8 @@ import { basename, join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { digestFile, digestText, readJson } from '@surefoot/files';
 import { readSafetensors, type StoredTensor } from '@surefoot/tensor';
-import { architectures } from './architecture';
 import type { ModelConfig } from './config';
-import { parameterShapes } from './model';
+import { canonicalName, parameterShapes } from './parameters';
 
 /** What the weight files of a model folder hold. */
 export interface StoredWeights {
@@ -30,7 +29,7 @@ export async function readWeights(folder: string, config: ModelConfig): Promise<
   for (const file of files) {
     const { tensors } = await readSafetensors(file);
     for (const [stored, tensor] of tensors) {
-      const name = architectures[config.architecture].canonicalName(stored);
+      const name = canonicalName(config, stored);
       // A tied head may be stored once more beside the embedding table it shares.
       if (name === undefined || (name === 'lm_head.weight' && config.tiedHead)) continue;
       const other = found.get(name);

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
+import { trainableParameters } from '@surefoot/language-model';
 import type { AdamW, StoredTensor } from '@surefoot/tensor';
 import type { Learner } from './learner';
 
@@ -19,7 +20,7 @@ interface TrainedPart {
 
 function trainedParts(learner: Learner): TrainedPart[] {
   return [
-    { prefix: 'policy', parameters: learner.policy.parameters, optimizer: learner.policyOptimizer },
+    { prefix: 'policy', parameters: trainableParameters(learner.policy), optimizer: learner.policyOptimizer },
     { prefix: 'value', parameters: learner.valueNetwork.parameters, optimizer: learner.valueOptimizer },
   ];
 }

@@ -1,4 +1,4 @@
-import { assertTrainable, type LanguageModel } from '@surefoot/language-model';
+import { assertTrainable, trainableParameters, type LanguageModel } from '@surefoot/language-model';
 import { createAdamW, type AdamW } from '@surefoot/tensor';
 import type { PpoConfig } from './ppo-config';
 import { createValueNetwork, disposeValueNetwork, type ValueNetwork } from './value-network';
@@ -42,7 +42,10 @@ export function createLearner(
     reference,
     config,
     valueNetwork,
-    policyOptimizer: createAdamW([...policy.parameters.values()], { ...adam, weightDecay: config.weightDecay }),
+    policyOptimizer: createAdamW([...trainableParameters(policy).values()], {
+      ...adam,
+      weightDecay: config.weightDecay,
+    }),
     valueOptimizer: createAdamW([...valueNetwork.parameters.values()], adam),
     beta: config.beta,
     skippedInARow: 0,

@@ -1,8 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
-import { hiddenStates, logits, microBatches, packSequences, responseRows } from '@surefoot/language-model';
-import type { BatchShape, LanguageModel, TokenBatch } from '@surefoot/language-model';
-import { entropy, logProbability } from '@surefoot/tensor';
+import {
+  hiddenStates,
+  microBatches,
+  packSequences,
+  responseRows,
+  tokenLogProbabilities,
+} from '@surefoot/language-model';
+import type { BatchShape, TokenBatch } from '@surefoot/language-model';
 import type { Learner } from './learner';
 import { values } from './value-network';
 
@@ -95,25 +100,20 @@ export async function prepareRollouts(learner: Learner, rollouts: Rollout[]): Pr
   return prepared;
 }
 
-/**
- * The policy at every response token: features [m, H] and logits [m, V] at the sampling temperature. The head runs on
- * response rows only. Tidy-friendly; differentiable in the model's parameters.
- */
-export function responseForward(model: LanguageModel, { batch, rows }: MicroBatch, temperature: number) {
-  const features = hiddenStates(model, batch, rows);
-  return { features, logits: logits(model, features, temperature) };
-}
-
 async function measure({ policy, reference, valueNetwork, config }: Learner, part: MicroBatch) {
   const { temperature } = config;
-  const { targets } = part;
+  const { batch, rows, targets } = part;
   const measured = tf.tidy(() => {
     const now = tf.tidy(() => {
-      const { features, logits } = responseForward(policy, part, temperature);
-      return tf.concat([logProbability(logits, targets), values(valueNetwork, features), entropy(logits)]);
+      const features = hiddenStates(policy, batch, rows);
+      const tokens = tokenLogProbabilities(policy, features, targets, { temperature, withEntropy: true });
+      return tf.concat([tokens.logProbability, values(valueNetwork, features), tokens.entropy!]);
     });
     // After the policy's logits are gone: two sets of them would be the most that an iteration holds.
-    const frozen = tf.tidy(() => logProbability(responseForward(reference, part, temperature).logits, targets));
+    const options = { temperature, withEntropy: false };
+    const frozen = tf.tidy(
+      () => tokenLogProbabilities(reference, hiddenStates(reference, batch, rows), targets, options).logProbability,
+    );
     return tf.concat([now, frozen]);
   });
   const data = await measured.data();

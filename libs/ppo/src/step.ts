@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { DomainError } from '@surefoot/errors';
-import { addGradients } from '@surefoot/language-model';
-import { clipByGlobalNorm, entropy, logProbability, valueAndGradients } from '@surefoot/tensor';
+import { addGradients, modelGradients, tokenLogProbabilities, trainableParameters } from '@surefoot/language-model';
+import { clipByGlobalNorm, valueAndGradients } from '@surefoot/tensor';
 import { policyShift, valueClipFraction, type PolicyShift } from './diagnostics';
 import type { Learner } from './learner';
 import { policyLoss, valueLoss } from './loss';
-import { responseForward, type MicroBatch, type Minibatch, type PreparedBatch } from './rollout';
+import { type MicroBatch, type Minibatch, type PreparedBatch } from './rollout';
 import { values } from './value-network';
 
 /** Before anything has moved, the ratio is 1 and the KL to the rollout policy 0; more than rounding is a bug. */
@@ -92,7 +92,7 @@ export async function optimizerStep(
 /** Losses and clipped gradients of a minibatch, summed over its micro-batches. */
 export async function losses(learner: Learner, { parts, from, to }: Minibatch, inputs: StepInputs) {
   const { config, policy: policyNetwork } = learner;
-  const policyCount = policyNetwork.parameters.size;
+  const policyCount = trainableParameters(policyNetwork).size;
   const measured = {
     policyLoss: 0,
     valueLoss: 0,
@@ -150,18 +150,19 @@ function partLosses(learner: Learner, part: MicroBatch, inputs: StepInputs, shar
   let newValues!: tf.Tensor1D;
   let loss!: tf.Scalar;
   try {
-    const policyStep = valueAndGradients(() => {
-      const forward = responseForward(policy, part, config.temperature);
-      features = keep(forward.features);
-      logprobs = keep(logProbability(forward.logits, part.targets));
+    const { temperature, entropyCoefficient } = config;
+    const policyStep = modelGradients(policy, part.batch, part.rows, (hidden) => {
+      features = keep(hidden);
+      const options = { temperature, withEntropy: entropyCoefficient !== 0 };
+      const tokens = tokenLogProbabilities(policy, hidden, part.targets, options);
+      logprobs = keep(tokens.logProbability);
       const loss = policyLoss(logprobs, {
         oldLogprobs: tf.tensor1d(inputs.oldLogprobs),
         advantages: tf.tensor1d(inputs.advantages),
         clipRange: config.clipRange,
       });
-      if (config.entropyCoefficient === 0) return scaled(loss);
-      return scaled(loss.sub(entropy(forward.logits).mean().mul(config.entropyCoefficient)));
-    }, [...policy.parameters.values()]);
+      return scaled(tokens.entropy ? loss.sub(tokens.entropy.mean().mul(entropyCoefficient)) : loss);
+    });
     gradients.push(...policyStep.gradients);
     kept.push(policyStep.value);
     const valueStep = valueAndGradients(() => {

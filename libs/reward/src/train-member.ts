@@ -2,12 +2,15 @@ import { DomainError } from '@surefoot/errors';
 import {
   addGradients,
   assertTrainable,
+  lastTokenRows,
+  modelGradients,
   packSequences,
-  rewardScores,
+  rewardsOf,
   tokensThatFit,
+  trainableParameters,
   type LanguageModel,
 } from '@surefoot/language-model';
-import { clipByGlobalNorm, createAdamW, randomStream, valueAndGradients, warmupThenDecay } from '@surefoot/tensor';
+import { clipByGlobalNorm, createAdamW, randomStream, warmupThenDecay } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { EncodedPair } from './encode-pairs';
 import { lengthBuckets } from './length-buckets';
@@ -52,7 +55,7 @@ export async function trainMember(
   seed: number,
   onStep: (step: number, steps: number, loss: number) => void = () => undefined,
 ): Promise<void> {
-  const parameters = [...model.parameters.values()];
+  const parameters = [...trainableParameters(model).values()];
   const longest = pairs.reduce((most, { chosen, rejected }) => Math.max(most, chosen.length, rejected.length), 1);
   // The halves of a pair meet in its loss.
   assertTrainable(model.config, { sequences: 2, width: longest, outputs: 2 });
@@ -69,7 +72,7 @@ export async function trainMember(
     const budget = { longest, limit: training.tokenBudget, together: 2, purpose: 'training' } as const;
     const fitted = { ...training, tokenBudget: tokensThatFit(model.config, budget) };
     for (const [step, batch] of batches.entries()) {
-      const { loss, gradients: raw } = await batchGradients(model, parameters, batch, fitted);
+      const { loss, gradients: raw } = await batchGradients(model, batch, fitted);
       let gradients = raw;
       let norm: number;
       try {
@@ -90,7 +93,6 @@ export async function trainMember(
 /** Mean loss of a batch and its gradients, summed over micro-batches of similar length. */
 export async function batchGradients(
   model: LanguageModel,
-  parameters: tf.Variable[],
   batch: EncodedPair[],
   { centring, tokenBudget }: MemberTraining,
 ): Promise<{ loss: number; gradients: tf.Tensor[] }> {
@@ -103,9 +105,8 @@ export async function batchGradients(
       const pairs = bucket.map((i) => batch[i] as EncodedPair);
       const packed = packSequences([...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)]);
       const margins = Float32Array.from(pairs, ({ margin }) => margin);
-      const part = valueAndGradients(
-        () => preferenceLoss(rewardScores(model, packed), margins, centring).div(batch.length),
-        parameters,
+      const part = modelGradients(model, packed, lastTokenRows(packed), (hidden) =>
+        preferenceLoss(rewardsOf(model, hidden), margins, centring).div(batch.length),
       );
       value = part.value;
       gradients = addGradients(gradients, part.gradients);
