@@ -38,6 +38,7 @@ describe('readJsonLines', () => {
   });
   test.each([
     ['truncated gzip', gzipSync('{"a":1}\n'.repeat(100)).subarray(0, 20), 'invalid_argument'],
+    ['a line without end', gzipSync(Buffer.alloc(65 * 2 ** 20, 'a')), 'invalid_argument'],
     ['bytes that are no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'invalid_argument'],
   ])('%s is refused by name', async (_, data, kind) => {
     await writeFile(join(folder, 'bad'), data);

@@ -1,4 +1,5 @@
 export { digestFile, digestText } from './digest';
 export { fileError } from './file-error';
 export { listFolder, readJson, readJsonLines, readText, type JsonLine } from './read';
+export { readRows, type Row } from './read-rows';
 export { makeFolder, publishFolder, writeFileAtomically } from './publish';

@@ -16,6 +16,9 @@ export interface JsonLine {
   problem?: string;
 }
 
+/** Characters. A few kilobytes of gzip may hold a line without end. */
+const longestLine = 64 * 2 ** 20;
+
 /** A UTF-8 text file, whole; `-` is stdin. */
 export async function readText(path: string): Promise<string> {
   try {
@@ -70,18 +73,30 @@ export async function* readJsonLines(path: string): AsyncGenerator<JsonLine> {
 
 async function* lines(path: string): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
+  let parts: string[] = [];
+  let length = 0;
   try {
     for await (const chunk of bytes(path)) {
-      const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-      rest = parts.pop() ?? '';
-      for (const part of parts) yield part.endsWith('\r') ? part.slice(0, -1) : part;
+      const [rest = '', ...more] = decoder.decode(chunk, { stream: true }).split('\n');
+      parts.push(rest);
+      length += rest.length;
+      for (const next of more) {
+        yield withoutReturn(parts.join(''));
+        [parts, length] = [[next], next.length];
+      }
+      if (length > longestLine)
+        throw new DomainError('invalid_argument', `${path}: a line is longer than ${longestLine / 2 ** 20} MiB`);
     }
-    rest += decoder.decode();
+    parts.push(decoder.decode());
   } catch (error) {
     throw readError(error, path);
   }
-  if (rest !== '') yield rest;
+  const last = parts.join('');
+  if (last !== '') yield last;
+}
+
+function withoutReturn(line: string): string {
+  return line.endsWith('\r') ? line.slice(0, -1) : line;
 }
 
 async function* bytes(path: string): AsyncGenerator<Buffer> {
@@ -93,6 +108,8 @@ async function* bytes(path: string): AsyncGenerator<Buffer> {
     yield first.value;
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
   };
+  if (Buffer.from(first.value.subarray(0, 4)).toString('latin1') === 'PAR1')
+    throw new DomainError('invalid_argument', `${path} is Parquet, which is read from a file that has a name`);
   if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) return yield* rest();
   const out = new PassThrough();
   const unpacking = pipeline(rest(), createGunzip(), out);
