@@ -7,6 +7,7 @@ import { logprobs } from './commands/logprobs';
 import { modelCreate } from './commands/model-create';
 import { modelInspect } from './commands/model-inspect';
 import { modelPretrain } from './commands/model-pretrain';
+import { modelPull } from './commands/model-pull';
 import { quickstart } from './commands/quickstart';
 import { report } from './commands/report';
 import { rewardCalibrate } from './commands/reward-calibrate';
@@ -27,6 +28,7 @@ export const commands: CommandSpec[] = [
   modelInspect,
   modelCreate,
   modelPretrain,
+  modelPull,
   tokenize,
   logprobs,
   generate,
