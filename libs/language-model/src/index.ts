@@ -1,5 +1,7 @@
 export { addGradients } from './add-gradients';
-export type { Adapter } from './adapter';
+export { createAdapter, disposeAdapter, mergeAdapter, unmergeAdapter, withoutAdapter, type Adapter } from './adapter';
+export { parseAdapterConfig, type AdapterConfig, type AdapterSettings } from './adapter-config';
+export { isAdapterFolder, loadAdapter, readAdapter, readAdapterConfig, saveAdapter } from './adapter-folder';
 export type { ChatMessage } from './chat-template';
 export { gpt2Config, parseModelConfig, type ModelConfig, type ModelHead } from './config';
 export { cloneModel, createModel, parseInitialisation, withRewardHead, type Initialisation } from './create-model';

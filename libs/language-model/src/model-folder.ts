@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson, writeFileAtomically } from '@surefoot/files';
 import { writeSafetensors, type StoredTensor } from '@surefoot/tensor';
+import { readAdapter, withAdapter } from './adapter-folder';
 import { modelConfigJson, parseModelConfig, type ModelConfig, type ModelHead } from './config';
 import { assertWeightsFit } from './memory-room';
 import { modelFromValues, type LanguageModel } from './model';
@@ -32,20 +33,31 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
 /**
  * Loads a model folder in Hugging Face layout onto the open backend.
  *
- * @param options.head the head that is needed; default whatever the folder has
+ * @param options.head    the head that is needed; default whatever the folder has
+ * @param options.adapter folder of an adapter that is put on it; the parameters of the model are frozen then
  * @throws DomainError not_found, invalid_argument naming file and weight; failed_precondition if the folder has another head;
  *   resource_exhausted, before the weights are read, if they do not fit on the backend
  */
-export async function loadModel(folder: string, options: { head?: ModelHead } = {}): Promise<LanguageModel> {
+export async function loadModel(
+  folder: string,
+  options: { head?: ModelHead; adapter?: string } = {},
+): Promise<LanguageModel> {
   const config = await readModelConfig(folder);
-  if (options.head && options.head !== config.head)
+  const adapter = options.adapter === undefined ? undefined : await readAdapter(options.adapter, config);
+  const { head } = adapter?.adapted ?? config;
+  if (options.head && options.head !== head)
     throw new DomainError(
       'failed_precondition',
-      `${folder} is a ${config.head} model, a ${options.head} model is needed here`,
+      `${options.adapter ?? folder} is a ${head} model, a ${options.head} model is needed here`,
     );
   assertWeightsFit(config, folder);
   const { tensors, digest } = await readWeights(folder, config);
-  return modelFromValues(config, (name) => tensors.get(name)!.data, digest);
+  const model = modelFromValues(config, (name) => tensors.get(name)!.data, digest);
+  if (!adapter) return model;
+  const adapted = withAdapter(model, adapter);
+  // The head of a language model whose trunk became a reward model.
+  for (const [name, parameter] of model.parameters) if (!adapted.parameters.has(name)) parameter.dispose();
+  return adapted;
 }
 
 /**
@@ -53,13 +65,16 @@ export async function loadModel(folder: string, options: { head?: ModelHead } = 
  * tokenizer's files. Publish the folder as a whole (`publishFolder`); writing here is not atomic.
  *
  * @param options.tokenizerFolder folder whose tokenizer files are copied
- * @throws DomainError diverged if a parameter is not finite, and then nothing is written; as `writeFileAtomically`
+ * @throws DomainError failed_precondition if the model has an adapter: merge it, or save it with `saveAdapter`; diverged if a
+ *   parameter is not finite, and then nothing is written; as `writeFileAtomically`
  */
 export async function saveModel(
   model: LanguageModel,
   folder: string,
   { tokenizerFolder }: { tokenizerFolder: string },
 ): Promise<void> {
+  if (model.adapter)
+    throw new DomainError('failed_precondition', 'a model with an adapter is saved as an adapter, or merged first');
   const tensors = await storedParameters(model);
   const json = (name: string, value: unknown) =>
     writeFileAtomically(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);

@@ -36,9 +36,9 @@ export function modelFromValues(
   return { config, parameters, ...(digest !== undefined && { digest }) };
 }
 
-/** Frees the parameters. */
-export function disposeModel(model: LanguageModel): void {
-  tf.dispose([...model.parameters.values()]);
+/** Frees the parameters, and those of the adapter. */
+export function disposeModel({ parameters, adapter }: LanguageModel): void {
+  tf.dispose([...parameters.values(), ...(adapter ? adapterParameters(adapter).values() : [])]);
 }
 
 /**
