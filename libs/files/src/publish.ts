@@ -8,9 +8,13 @@ import { fileError } from './file-error';
 /**
  * Writes a file so that readers see the old content or the new, never a part: written beside, flushed, renamed.
  *
+ * @param data whole, or in pieces that are asked for one after the other; whatever these throw is thrown on
  * @throws DomainError failed_precondition (read-only, not a folder), resource_exhausted (disk full); the old file stays
  */
-export async function writeFileAtomically(path: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileAtomically(
+  path: string,
+  data: string | Uint8Array | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const beside = join(dirname(path), `.${basename(path)}.${randomUUID()}.part`);
   try {
     const handle = await open(beside, 'wx');

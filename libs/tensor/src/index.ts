@@ -5,6 +5,7 @@ export { inspectMachine, openPlanned, planAuto } from './choose-backend';
 export { gelu, layerNorm, linear, rmsNorm, silu } from './dense';
 export { isFrozen } from './differentiable';
 export { clipByGlobalNorm, valueAndGradients } from './gradients';
+export { heldBytes } from './held-bytes';
 export type { KeyValueCache, LinearOptions, PositionRows, RotaryAngles } from './kernels';
 export {
   backendIdentity,
@@ -17,9 +18,18 @@ export {
 export { uncountedMomentBytes } from './moments';
 export { randomStream, type RandomStream } from './random-stream';
 export { rotaryAngles, rotate } from './rotary';
-export { readSafetensors, writeSafetensors, type StoredTensor } from './safetensors';
+export {
+  readSafetensors,
+  storedBytes,
+  writeSafetensors,
+  writeTensors,
+  type StoredTensor,
+  type TensorSource,
+} from './safetensors';
+export { openSafetensors, type FileTensor, type SafetensorsFile } from './safetensors-file';
 export { warmupThenDecay } from './schedule';
 export { maskedMean, maskedVariance, whiten } from './statistics';
 export { embedding, entropy, logProbability } from './tokens';
 export { missingInstallTools, type MissingTool } from './tensorflow/install-tools';
 export { inspectTensorflow, type TensorflowInspection } from './tensorflow/native-library';
+export { float32Of, openWeights, rowsOf, type WeightsFile } from './weights';

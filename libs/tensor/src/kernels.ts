@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs';
+import type { FileTensor } from './safetensors-file';
 
 /** Parts of `linear` beside the product. */
 export interface LinearOptions {
@@ -74,10 +75,22 @@ export interface Moments {
   dispose(): void;
 }
 
+/** A file of tensors that a backend reads without JavaScript. */
+export interface MappedFile {
+  /** Whether the values of a tensor can be used where they are in the file. */
+  isAligned(tensor: FileTensor): boolean;
+  /** A copy as float32. */
+  float32(tensor: FileTensor): tf.Tensor;
+  /** A BF16 tensor as it is in the file, for `linear`, `embedding` and `rowsOf` alone; not copied where it is aligned. */
+  bfloat16(tensor: FileTensor): tf.Tensor;
+  /** Tensors stay. */
+  close(): void;
+}
+
 /**
  * One way to compute what a decoder and its training need. The functions of `dense.ts`, `attention.ts` and `tokens.ts` check
  * shapes and ranges and then call the set that the open backend chose, so an implementation may trust its arguments. All are
- * differentiable but those of the cache and the last two; formulas stand with the public functions.
+ * differentiable but those of the cache and the last three; formulas stand with the public functions.
  */
 export interface Kernels {
   linear(x: tf.Tensor2D, weight: tf.Tensor2D, options: LinearOptions): tf.Tensor2D;
@@ -97,4 +110,6 @@ export interface Kernels {
   sumOfSquares(tensors: tf.Tensor[]): Promise<number>;
   /** Moments of zeros for these parameters. */
   adamw(parameters: tf.Variable[]): Moments;
+  /** Where the backend can hold weights as BFLOAT16. @param bytes of the file */
+  mapFile?(path: string, bytes: number): MappedFile | undefined;
 }

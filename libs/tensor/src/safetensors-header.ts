@@ -16,6 +16,9 @@ const elementBytes: Record<string, number> = {
   ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
 };
 
+/** The deepest that a header goes: itself, a tensor's entry, its shape. */
+const maxDepth = 3;
+
 /**
  * The header of a safetensors file, every number in it checked against the others.
  *
@@ -30,9 +33,8 @@ export function parseHeader(
   dataBytes: number,
   path: string,
 ): { entries: TensorEntry[]; metadata: Record<string, string> } {
+  scan(text, path);
   const header = parseObject(text, path);
-  const duplicate = duplicateKey(text);
-  if (duplicate !== undefined) throw damaged(path, `${duplicate} occurs twice in the header`);
   const { __metadata__: metadata = {}, ...tensors } = header;
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== 'string'))
     throw damaged(path, '__metadata__ must map names to strings');
@@ -40,9 +42,9 @@ export function parseHeader(
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let covered = 0;
   for (const { name, begin, end } of entries) {
-    if (begin !== covered) throw damaged(path, `tensor ${name} begins at byte ${begin}, expected ${covered}`);
+    if (begin !== covered) throw damaged(path, `tensor ${cut(name)} begins at byte ${begin}, expected ${covered}`);
     if (end > dataBytes)
-      throw damaged(path, `tensor ${name} ends at byte ${end} of ${dataBytes}: the file is truncated`);
+      throw damaged(path, `tensor ${cut(name)} ends at byte ${end} of ${dataBytes}: the file is truncated`);
     covered = end;
   }
   if (covered !== dataBytes) throw damaged(path, `${dataBytes - covered} bytes after the last tensor`);
@@ -55,27 +57,31 @@ export function damaged(path: string, problem: string, cause?: unknown): DomainE
 }
 
 function parseObject(text: string, path: string): Record<string, unknown> {
-  let header: unknown;
-  try {
-    header = JSON.parse(text);
-  } catch (error) {
-    throw damaged(path, `its header is not JSON: ${(error as Error).message}`, error);
-  }
+  const header = parsed(text, path);
   if (!isObject(header)) throw damaged(path, 'its header is not a JSON object');
   return header;
+}
+
+function parsed(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw damaged(path, `its header is not JSON: ${cut((error as Error).message)}`, error);
+  }
 }
 
 function parseEntry(name: string, value: unknown, path: string): TensorEntry {
   const { dtype, shape, data_offsets: offsets } = isObject(value) ? value : {};
   const bytes = typeof dtype === 'string' && Object.hasOwn(elementBytes, dtype) ? elementBytes[dtype] : undefined;
-  if (bytes === undefined) throw damaged(path, `tensor ${name} has the unknown dtype ${JSON.stringify(dtype)}`);
-  if (!isCounts(shape)) throw damaged(path, `tensor ${name} has the shape ${JSON.stringify(shape)}`);
-  if (!isCounts(offsets) || offsets.length !== 2)
-    throw damaged(path, `tensor ${name} has the data_offsets ${JSON.stringify(offsets)}`);
+  const wrong = (problem: string) => damaged(path, `tensor ${cut(name)}${problem}`);
+  if (bytes === undefined) throw wrong(` has the unknown dtype ${shown(dtype)}`);
+  if (!isCounts(shape)) throw wrong(` has the shape ${shown(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) throw wrong(` has the data_offsets ${shown(offsets)}`);
   const [begin, end] = offsets as [number, number];
+  // Beyond 2^53 the product is not exact, and then never that of two offsets.
   const size = shape.reduce((product, length) => product * length, bytes);
   if (end - begin !== size)
-    throw damaged(path, `tensor ${name}, ${dtype} [${shape.join(', ')}], has ${end - begin} bytes, needs ${size}`);
+    throw wrong(`, ${dtype as string} [${cut(shape.join(', '))}], has ${end - begin} bytes, needs ${size}`);
   return { name, dtype: dtype as string, shape, begin, end };
 }
 
@@ -87,18 +93,41 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((count) => Number.isSafeInteger(count) && count >= 0);
 }
 
-/** The first key that an object of a valid JSON text's top level repeats; JSON.parse would keep the last without a word. */
-function duplicateKey(text: string): string | undefined {
+/**
+ * Refuses what JSON.parse would take a lot of memory for, or would hide: deep nesting, and a name given twice, of which it keeps
+ * the last without a word.
+ */
+function scan(text: string, path: string): void {
   const seen = new Set<string>();
   let depth = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}[\]]/g)) {
-    if (token === '{' || token === '[') depth += 1;
-    else if (token === '}' || token === ']') depth -= 1;
-    else if (depth === 1 && token.endsWith(':')) {
-      const key = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1)) as string;
-      if (seen.has(key)) return key;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (character === '{' || character === '[') {
+      if (++depth > maxDepth) throw damaged(path, `its header is nested more than ${maxDepth} deep`);
+    } else if (character === '}' || character === ']') depth -= 1;
+    else if (character === '"') {
+      const from = i;
+      for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === '\\') i++;
+      if (depth !== 1 || !isKey(text, i + 1)) continue;
+      const key = parsed(text.slice(from, i + 1), path) as string;
+      if (seen.has(key)) throw damaged(path, `${cut(key)} occurs twice in the header`);
       seen.add(key);
     }
   }
-  return undefined;
+}
+
+/** Whether a colon comes next. */
+function isKey(text: string, from: number): boolean {
+  let at = from;
+  while (' \t\n\r'.includes(text[at] ?? 'end')) at += 1;
+  return text[at] === ':';
+}
+
+/** Enough of a value or a name for a message: they can be as long as the header. */
+function shown(value: unknown): string {
+  return cut(String(JSON.stringify(value)));
+}
+
+function cut(text: string): string {
+  return text.length <= 120 ? text : `${text.slice(0, 120)}…`;
 }

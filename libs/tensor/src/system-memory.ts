@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { dirname, join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
-import { uncountedMomentBytes } from './moments';
+import { heldBytes } from './held-bytes';
 
 /**
  * Bytes that the machine, and the limits of the control groups of this process, leave to it now. Pages of files that were read
@@ -23,7 +22,7 @@ export function availableMemory(root = '/'): number {
  * @param heaps how many threads share what is left
  * @param held  what this thread has for them already; default what they take
  */
-export function systemMemoryFor(heaps = 1, held = tf.memory().numBytes + uncountedMomentBytes()): number {
+export function systemMemoryFor(heaps = 1, held = heldBytes()): number {
   return held + availableMemory() / heaps;
 }
 

@@ -5,6 +5,8 @@ import { DomainError } from '@surefoot/errors';
 import type { Backend, BackendOptions, Opened } from '../opened';
 import { plainKernels } from '../plain-kernels';
 import { systemMemoryFor } from '../system-memory';
+import { setBfloat16Products } from './bfloat16';
+import { bfloat16Problem } from './bfloat16-support';
 import { graphicsCard, hasNvidiaDriver, whyNoGpu } from './graphics-card';
 import { inspectTensorflow, libraryFiles } from './native-library';
 import { restoreRemovedUtilities } from './node-shim';
@@ -33,11 +35,20 @@ let loading: Promise<Machine> | undefined;
  *
  * @throws DomainError failed_precondition if it is not installed here or cannot be loaded, saying what to do
  */
-export async function openTensorflow({ kernelBuild = 'tuned', threads }: BackendOptions): Promise<Opened> {
+export async function openTensorflow({
+  kernelBuild = 'tuned',
+  threads,
+  bfloat16 = 'cast',
+}: BackendOptions): Promise<Opened> {
   if (kernelBuild !== 'tuned' && kernelBuild !== 'plain')
     throw new DomainError(
       'failed_precondition',
       `backend tensorflow has no ${kernelBuild} kernels: use tuned or plain`,
+    );
+  if (bfloat16 === 'native' && bfloat16Problem() !== undefined)
+    throw new DomainError(
+      'failed_precondition',
+      `products in bfloat16 do not work here: ${bfloat16Problem()}; cast, the default, works everywhere`,
     );
   loading ??= load(threads ?? availableParallelism());
   // One that failed is tried again by the next call: it may have been installed meanwhile.
@@ -47,6 +58,7 @@ export async function openTensorflow({ kernelBuild = 'tuned', threads }: Backend
   });
   if (!(await tf.setBackend('tensorflow')))
     throw new DomainError('failed_precondition', 'native TensorFlow is loaded and does not start: see stderr');
+  setBfloat16Products(bfloat16);
   const { version, device, isGpu, why, memoryBytes } = machine;
   const reason = `${kernelBuild} kernels on ${why}`;
   return {

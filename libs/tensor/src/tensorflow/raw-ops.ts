@@ -18,6 +18,8 @@ interface Binding {
   readonly TF_ATTR_SHAPE: number;
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;
+  readonly TF_INT64: number;
+  readonly TF_UINT8: number;
   createTensor(shape: number[], dtype: number, values: Float32Array | Int32Array): number;
   executeOp(name: string, attributes: Attribute[], inputs: number[], outputs: number): { id: number }[];
   deleteTensor(id: number): void;
@@ -80,6 +82,7 @@ export function shapeAttribute(name: string, value: number[]): Attribute {
   return { name, type: nativeBackend().binding.TF_ATTR_SHAPE, value };
 }
 
-function typeAttribute(name: string, value: number): Attribute {
+/** @param value a number of TensorFlow's C library */
+export function typeAttribute(name: string, value: number): Attribute {
   return { name, type: nativeBackend().binding.TF_ATTR_TYPE, value };
 }

@@ -4,7 +4,9 @@ import { isRecording } from '../differentiable';
 import { isOrdinary } from '../plain-kernels';
 import type { Kernels } from '../kernels';
 import { attendToCache } from './attend-to-cache';
+import { bfloat16Embedding, bfloat16Linear, isBfloat16 } from './bfloat16';
 import { chain } from './chain';
+import { mapFile } from './mapped-file';
 import { tensorflowPrimitives } from './primitives';
 import { intAttribute, run } from './raw-ops';
 import { resourceMoments } from './resource-moments';
@@ -14,6 +16,10 @@ const composed = composeKernels(tensorflowPrimitives);
 /** The operations as native TensorFlow computes them fastest, with gradients of our own. */
 export const tensorflowKernels: Kernels = {
   ...composed,
+
+  linear: (x, weight, options) => (isBfloat16(weight) ? bfloat16Linear : composed.linear)(x, weight, options),
+  embedding: (table, ids, positions) =>
+    (isBfloat16(table) ? bfloat16Embedding : composed.embedding)(table, ids, positions),
 
   gelu: (x) => (isRecording() ? composed.gelu(x) : geluChain(x)),
 
@@ -38,6 +44,7 @@ export const tensorflowKernels: Kernels = {
   },
 
   adamw: resourceMoments,
+  mapFile,
 };
 
 /** The value alone: what the composed kernel computes, without tensors in between. */
