@@ -1,8 +1,8 @@
 /** Reads the fields of a config.json and collects what is wrong with them, so that all is told at once. */
 export interface ConfigFields {
   has(name: string): boolean;
-  /** A whole number of at least `least` (1), or the default where the field is absent or null; without one it must be there. */
-  count(name: string, fallback?: number, least?: number): number;
+  /** A whole number from `least` (1) to `most`, or the default where the field is absent or null; without one it must be there. */
+  count(name: string, fallback?: number, range?: { least?: number; most?: number }): number;
   /** A whole number of at least 1; undefined where the field is null, or absent without a default. */
   optionalCount(name: string, fallback?: number): number | undefined;
   /** A finite number above 0. */
@@ -28,11 +28,12 @@ export function configFields(fields: Record<string, unknown>, problems: string[]
   const wrong = (name: string, needs: string) => problem(`${prefix}${name} is ${json(fields[name])}, needs ${needs}`);
   const reader: ConfigFields = {
     has: (name) => fields[name] != null,
-    count(name, fallback, least = 1) {
+    count(name, fallback, { least = 1, most = Number.MAX_SAFE_INTEGER } = {}) {
       const value = fields[name] ?? fallback;
-      if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
-      wrong(name, `a whole number of at least ${least}`);
-      return Math.max(1, least);
+      const isCount = Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+      if (isCount) return value as number;
+      wrong(name, `a whole number of at least ${least}${most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}` : ''}`);
+      return 1;
     },
     optionalCount: (name, fallback) =>
       fields[name] === null || (fields[name] === undefined && fallback === undefined)

@@ -71,6 +71,8 @@ export function parseModelConfig(raw: unknown, source: string): ModelConfig {
   const problems: string[] = [];
   const head = readHead(fields, classes, problems);
   const reader = configFields(fields, problems);
+  // Weights that are packed or quantised are of another shape and kind than the config says.
+  reader.allow('quantization_config', [null]);
   const own = read(reader);
   const isTied = reader.flag('tie_word_embeddings', isTiedByDefault);
   const tokens = readTokenIds(fields, own.vocabularySize, problems);
@@ -135,16 +137,19 @@ export function gpt2Config(options: {
 }
 
 function readHead(fields: Record<string, unknown>, classes: Record<ModelHead, string>, problems: string[]): ModelHead {
-  const name = Array.isArray(fields['architectures']) ? fields['architectures'][0] : classes['causal-lm'];
+  const [name = classes['causal-lm']] = Array.isArray(fields['architectures']) ? fields['architectures'] : [];
   if (name === classes['causal-lm']) return 'causal-lm';
   if (name !== classes.reward) {
     problems.push(`architectures names ${JSON.stringify(name)}, supported: ${Object.values(classes).join(', ')}`);
     return 'causal-lm';
   }
-  // transformers writes the number of labels as the size of id2label and takes 2 where neither is there.
-  const labels = fields['id2label'];
-  const count = labels && typeof labels === 'object' ? Object.keys(labels).length : (fields['num_labels'] ?? 2);
-  if (count !== 1) problems.push(`a reward model needs 1 label (num_labels or id2label), this has ${count}`);
+  // transformers writes the number of labels as the size of id2label, and takes 2 where neither is there.
+  const [labels, stated] = [fields['id2label'], fields['num_labels']];
+  const count = labels && typeof labels === 'object' ? Object.keys(labels).length : (stated ?? 2);
+  if (count !== 1 || (stated ?? 1) !== 1)
+    problems.push(
+      `a reward model needs 1 label (num_labels or id2label), this has ${JSON.stringify(count === 1 ? stated : count)}`,
+    );
   return 'reward';
 }
 

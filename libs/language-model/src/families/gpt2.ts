@@ -1,4 +1,5 @@
 import type { Family } from './family';
+import { mostLayers, tanhGelus } from './rotary-decoder';
 
 /**
  * GPT-2: learned positions, layer norm before each half of a block, GELU in its tanh form, biases everywhere.
@@ -8,11 +9,14 @@ import type { Family } from './family';
 export const gpt2: Family = {
   classes: { 'causal-lm': 'GPT2LMHeadModel', reward: 'GPT2ForSequenceClassification' },
   read(fields) {
-    fields.allow('activation_function', ['gelu_new', 'gelu_pytorch_tanh']);
     fields.allow('scale_attn_weights', [true]);
     fields.allow('scale_attn_by_inverse_layer_idx', [false]);
     fields.allow('add_cross_attention', [false]);
-    const [hiddenSize, heads, layers] = [fields.count('n_embd'), fields.count('n_head'), fields.count('n_layer')];
+    const [hiddenSize, heads, layers] = [
+      fields.count('n_embd'),
+      fields.count('n_head'),
+      fields.count('n_layer', undefined, { most: mostLayers }),
+    ];
     if (hiddenSize % heads !== 0) fields.problem(`hidden size ${hiddenSize} is not a multiple of ${heads} heads`);
     const headWidth = hiddenSize / heads;
     return {
@@ -25,7 +29,7 @@ export const gpt2: Family = {
       headWidth,
       maxPositions: fields.count('n_positions'),
       normEpsilon: fields.positive('layer_norm_epsilon', 1e-5),
-      activation: 'gelu',
+      activation: fields.choose('activation_function', tanhGelus, 'gelu'),
       attentionScale: 1 / Math.sqrt(headWidth),
       windows: new Array<undefined>(layers).fill(undefined),
       biases: ['packed', 'attentionOutput', 'up', 'down'],
