@@ -12,12 +12,7 @@ export {
 } from './held-out-report';
 export { type PreferencePair } from './preference-pair';
 export { type ChatMessage, type Prompt } from './prompt';
-export {
-  readPairs,
-  readPrompts,
-  readRollouts,
-  type InvalidRow,
-  type PromptRow,
-  type RolloutLine,
-  type RolloutRow,
-} from './read';
+export { type ColumnLayout } from './column-layout';
+export { parseColumns, type Columns } from './columns';
+export { readPrompts, readRollouts, type PromptRow, type RolloutLine, type RolloutRow } from './read';
+export { readPairs, type InvalidRow, type PairFile, type ReadPairsOptions } from './read-pairs';

@@ -1,8 +1,10 @@
 import {
   describe,
   invalid,
+  isObject,
   parseFlag,
   parseId,
+  parseMessage,
   parseMessages,
   parsePrompt,
   parseRow,
@@ -26,15 +28,16 @@ export interface PreferencePair {
 
 /**
  * One row of a file of preference pairs: `{prompt, chosen, rejected}`, where the prompt is text or messages, and the
- * responses are text or message lists that end with the assistant's message. Lists that hold the conversation before it as
- * well (the Hugging Face conversational form) must share that prefix, which then is the prompt. Optional `id`, `margin`,
- * `chosen_truncated`, `rejected_truncated`; other columns are ignored.
+ * responses are text, or a message, or message lists that end with the assistant's message. Lists that hold the conversation
+ * before it as well (the Hugging Face conversational form) must share that prefix, which then is the prompt. Optional `id`,
+ * `margin`, `chosen_truncated`, `rejected_truncated`; other columns are ignored.
  *
  * @throws DomainError invalid_argument saying what is wrong with the row
  */
 export function parsePair(value: unknown): PreferencePair {
   const row = parseRow(value);
-  const { prompt, chosen, rejected } = Array.isArray(row['chosen']) ? fromMessages(row) : fromTexts(row);
+  const isSpoken = Array.isArray(row['chosen']) || isObject(row['chosen']);
+  const { prompt, chosen, rejected } = isSpoken ? fromMessages(row) : fromTexts(row);
   const pair = {
     id: parseId(row['id']),
     prompt,
@@ -77,9 +80,9 @@ function fromMessages(row: Record<string, unknown>): Responses {
 }
 
 function parseConversation(value: unknown, field: string): { before: ChatMessage[]; response: string } {
-  if (!Array.isArray(value))
+  if (!Array.isArray(value) && !isObject(value))
     throw invalid(`${field} is ${describe(value)}, where the other response is a message list`);
-  const messages = parseMessages(value, field);
+  const messages = Array.isArray(value) ? parseMessages(value, field) : [parseMessage(value, field)];
   const last = messages.at(-1) as ChatMessage;
   if (last.role !== 'assistant') throw invalid(`the last message of ${field} has role ${last.role}, not assistant`);
   return { before: messages.slice(0, -1), response: parseText(last.content, `the last message of ${field}`) };

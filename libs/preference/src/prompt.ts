@@ -29,13 +29,27 @@ export function parsePrompt(value: unknown, field = 'prompt'): Prompt {
 /** A list of messages, at least one. @throws DomainError invalid_argument naming the field and the message */
 export function parseMessages(value: unknown[], field: string): ChatMessage[] {
   if (value.length === 0) throw invalid(`${field} is an empty list of messages`);
-  return value.map((message, index) => {
-    const name = `${field}[${index}]`;
-    if (!isObject(message)) throw invalid(`${name} is not a message {role, content}`);
-    const content = message['content'];
-    if (typeof content !== 'string') throw invalid(`${name}.content is ${describe(content)}, not text`);
-    return { role: parseText(message['role'], `${name}.role`), content: wellFormed(content, `${name}.content`) };
-  });
+  return value.map((message, index) => parseMessage(message, `${field}[${index}]`));
+}
+
+const speakers: Record<string, string> = { human: 'user', gpt: 'assistant' };
+
+/**
+ * A message `{role, content}`, or `{from, value}` whose `human` and `gpt` are the user and the assistant.
+ *
+ * @throws DomainError invalid_argument naming the message
+ */
+export function parseMessage(message: unknown, name: string): ChatMessage {
+  if (!isObject(message)) throw invalid(`${name} is not a message {role, content}`);
+  const isSpoken = message['role'] === undefined && message['from'] !== undefined;
+  const [role, content] = isSpoken ? ['from', 'value'] : ['role', 'content'];
+  const text = message[content!];
+  if (typeof text !== 'string') throw invalid(`${name}.${content} is ${describe(text)}, not text`);
+  const speaker = parseText(message[role!], `${name}.${role}`);
+  return {
+    role: isSpoken ? (speakers[speaker] ?? speaker) : speaker,
+    content: wellFormed(text, `${name}.${content}`),
+  };
 }
 
 /** Text with at least one character that is no white space. @throws DomainError invalid_argument naming the field */
@@ -64,6 +78,7 @@ export function describe(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
+  if (value instanceof Uint8Array) return 'bytes';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 

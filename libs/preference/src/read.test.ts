@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readPairs, readPrompts, readRollouts } from './read';
+import { readPrompts, readRollouts } from './read';
+import { readPairs } from './read-pairs';
 
 let folder: string;
 beforeAll(async () => {
@@ -105,6 +106,22 @@ describe('readPrompts and readRollouts', () => {
       { id: 'a', prompt: 'p' },
       { id: undefined, prompt: [user] },
     ]);
+    const turns = [
+      { from: 'system', value: 's' },
+      { from: 'human', value: 'q' },
+      { from: 'gpt', value: 'a' },
+    ];
+    const spoken = [
+      { role: 'system', content: 's' },
+      { role: 'user', content: 'q' },
+    ];
+    const lists = await file(
+      'lists.jsonl',
+      { conversations: turns },
+      { messages: [user] },
+      { prompt: turns.slice(0, 2) },
+    );
+    expect((await readPrompts(lists)).map(({ prompt }) => prompt)).toEqual([spoken, [user], spoken]);
     const rollouts = await file(
       'rollouts.jsonl',
       { prompt: 'p', response: 'r', truncated: true },

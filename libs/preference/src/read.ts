@@ -1,15 +1,17 @@
 import { DomainError } from '@surefoot/errors';
-import { readJsonLines } from '@surefoot/files';
-import { parsePair, type PreferencePair } from './preference-pair';
-import { describe, invalid, parseFlag, parseId, parsePrompt, parseRow, parseText, type Prompt } from './prompt';
-
-/** A row that was passed over, and why. */
-export interface InvalidRow {
-  file: string;
-  /** Counted from 1. */
-  line: number;
-  reason: string;
-}
+import { readRows } from '@surefoot/files';
+import {
+  describe,
+  invalid,
+  parseFlag,
+  parseId,
+  parseMessages,
+  parsePrompt,
+  parseRow,
+  parseText,
+  type Prompt,
+} from './prompt';
+import type { InvalidRow } from './read-pairs';
 
 /** A line of a prompts file. */
 export interface PromptRow {
@@ -36,39 +38,25 @@ export interface RolloutLine extends RolloutRow {
 }
 
 /**
- * Preference pairs of JSON-lines files, in order; gzip is recognised, `-` is stdin.
+ * Prompts of a file of JSON lines or Parquet, in order: `{id?, prompt}`, or `{conversations}` or `{messages}` up to the answer
+ * that they end with.
  *
- * @param options.skipInvalid true to pass over malformed rows and list them, instead of stopping at the first
- * @throws DomainError invalid_argument with file, line and reason, or where no pair is left; not_found
+ * @throws DomainError invalid_argument with file, line and reason, or where there is none; not_found
  */
-export async function readPairs(
-  paths: string[],
-  { skipInvalid = false }: { skipInvalid?: boolean } = {},
-): Promise<{ pairs: PreferencePair[]; invalid: InvalidRow[] }> {
-  const invalidRows: InvalidRow[] = [];
-  const pairs: PreferencePair[] = [];
-  for (const path of paths)
-    pairs.push(...(await readRows(path, parsePair, skipInvalid ? (row) => invalidRows.push(row) : undefined)));
-  if (pairs.length === 0)
-    throw invalid(`${paths.join(', ')}: no preference pair found (${invalidRows.length} malformed rows)`);
-  return { pairs, invalid: invalidRows };
-}
-
-/** Prompts `{id?, prompt}` of a JSON-lines file, in order. @throws DomainError as {@link readPairs} */
 export async function readPrompts(path: string): Promise<PromptRow[]> {
-  const prompts = await readRows(path, (value) => {
+  const prompts = await parseRows(path, (value) => {
     const row = parseRow(value);
-    return { id: parseId(row['id']), prompt: parsePrompt(row['prompt']) };
+    return { id: parseId(row['id']), prompt: parsePrompt(row['prompt'] ?? conversation(row)) };
   });
   if (prompts.length === 0) throw invalid(`${path}: no prompt found`);
   return prompts;
 }
 
 /**
- * Rollouts `{id?, prompt, response, truncated?}` or `{id?, ids}` of a JSON-lines file, in order.
+ * Rollouts `{id?, prompt, response, truncated?}` or `{id?, ids}` of a file of JSON lines or Parquet, in order.
  *
  * @param onInvalid told of each malformed row, which is then passed over; without it the first stops the reading
- * @throws DomainError as {@link readPairs}; also where two lines have one id
+ * @throws DomainError as {@link readPrompts}; also where two lines have one id
  */
 export async function readRollouts(path: string, onInvalid?: (row: InvalidRow) => void): Promise<RolloutLine[]> {
   const lineOf = new Map<string, number>();
@@ -79,9 +67,17 @@ export async function readRollouts(path: string, onInvalid?: (row: InvalidRow) =
     lineOf.set(rollout.id, line);
     return rollout;
   };
-  const rollouts = await readRows(path, parse, onInvalid);
+  const rollouts = await parseRows(path, parse, onInvalid);
   if (rollouts.length === 0) throw invalid(`${path}: no rollout found`);
   return rollouts;
+}
+
+/** The messages of a row without the assistant's last. */
+function conversation(row: Record<string, unknown>): unknown {
+  const list = row['conversations'] ?? row['messages'];
+  if (!Array.isArray(list) || list.length === 0) return list;
+  const messages = parseMessages(list, row['conversations'] ? 'conversations' : 'messages');
+  return messages.at(-1)?.role === 'assistant' ? messages.slice(0, -1) : messages;
 }
 
 function parseRollout(value: unknown, line: number): RolloutLine {
@@ -101,20 +97,20 @@ function parseIds(value: unknown): number[] {
   return value as number[];
 }
 
-async function readRows<Row>(
+async function parseRows<Row>(
   path: string,
   parse: (value: unknown, line: number) => Row,
   onInvalid?: (row: InvalidRow) => void,
 ): Promise<Row[]> {
   const rows: Row[] = [];
-  for await (const { line, value, problem } of readJsonLines(path)) {
+  for await (const { number, place, value, problem } of readRows(path)) {
     try {
       if (problem !== undefined) throw invalid(problem);
-      rows.push(parse(value, line));
+      rows.push(parse(value, number));
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      if (!onInvalid) throw new DomainError(error.kind, `${path} line ${line}: ${error.message}`, { cause: error });
-      onInvalid({ file: path, line, reason: error.message });
+      if (!onInvalid) throw new DomainError(error.kind, `${path} ${place}: ${error.message}`, { cause: error });
+      onInvalid({ file: path, line: number, reason: error.message });
     }
   }
   return rows;
