@@ -28,4 +28,5 @@ export { lastTokenRows, packSequences, responseRows, type ResponseRows, type Tok
 export { modelGradients } from './model-gradients';
 export { tokenLogProbabilities } from './token-log-probabilities';
 export { loadTokenizer, type Tokenizer } from './tokenizer';
+export { weightFiles } from './weight-files';
 export { wordTokenizerFiles } from './word-tokenizer';

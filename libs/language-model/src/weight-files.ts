@@ -30,8 +30,8 @@ export async function readWeights(folder: string, config: ModelConfig): Promise<
     const { tensors } = await readSafetensors(file);
     for (const [stored, tensor] of tensors) {
       const name = canonicalName(config, stored);
-      // A tied head may be stored once more beside the embedding table it shares.
-      if (name === undefined || (name === 'lm_head.weight' && config.tiedHead)) continue;
+      // A tied head may be stored once more beside the embedding table it shares; a reward model has no use for one.
+      if (name === undefined || (name === 'lm_head.weight' && (config.tiedHead || config.head === 'reward'))) continue;
       const other = found.get(name);
       if (other) throw invalid(file, stored, `is given twice, also in ${basename(other.file)}`);
       found.set(name, { file, tensor });
@@ -63,7 +63,8 @@ function checkAgainstConfig(
   return tensors;
 }
 
-async function weightFiles(folder: string): Promise<string[]> {
+/** The weight files of a model folder, in the order of their names. @throws DomainError not_found, invalid_argument */
+export async function weightFiles(folder: string): Promise<string[]> {
   const single = join(folder, 'model.safetensors');
   if (existsSync(single)) return [single];
   const index = join(folder, 'model.safetensors.index.json');
