@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { readJsonLines, writeFileAtomically } from '@surefoot/files';
+import { readRows, writeFileAtomically } from '@surefoot/files';
 import { z } from 'zod';
 import type { Context } from './command';
 import { Interrupted, throwIfInterrupted } from './failure';
@@ -7,7 +7,7 @@ import { option, text } from './option';
 import { toJson, type Terminal } from './terminal';
 
 /** `--in`, for commands that read lines. */
-export const inFile = option('<file>', 'JSON lines to read, gz too; - for stdin', text);
+export const inFile = option('<file>', 'JSON lines to read, gz too, or Parquet; - for stdin', text);
 /** `--out`, for commands that write lines. */
 export const outFile = option('<file>', 'JSON lines to write; - for stdout', text.default('-'));
 
@@ -18,7 +18,7 @@ export interface InputLine<Value> {
 }
 
 /**
- * All lines of a JSON-lines file, checked.
+ * All lines of a JSON-lines file, or rows of a Parquet file, checked.
  *
  * @throws DomainError invalid_argument with file, line and reason, or where there is no line
  */
@@ -27,8 +27,8 @@ export async function readLines<Schema extends z.ZodType>(
   schema: Schema,
 ): Promise<InputLine<z.output<Schema>>[]> {
   const rows: InputLine<z.output<Schema>>[] = [];
-  for await (const { line, value, problem } of readJsonLines(file)) {
-    const where = `${file === '-' ? 'stdin' : file} line ${line}`;
+  for await (const { number: line, place, value, problem } of readRows(file)) {
+    const where = `${file === '-' ? 'stdin' : file} ${place}`;
     if (problem) throw new DomainError('invalid_argument', `${where}: ${problem}`);
     const { success, data, error } = schema.safeParse(value);
     if (!success) throw new DomainError('invalid_argument', `${where}: ${firstProblem(error)}`);

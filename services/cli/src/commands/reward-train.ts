@@ -2,14 +2,14 @@ import { basename, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
-import { readPairs, type InvalidRow } from '@surefoot/preference';
 import type { FitReport } from '@surefoot/reward';
 import { z } from 'zod';
 import { defineCommand, type Context } from '../command';
 import { computeFit } from '../compute/fit';
 import { UsageError } from '../failure';
 import { withClaim } from '../local/pid-file';
-import { backend, flag, integer, number, option, seed, text, texts } from '../option';
+import { backend, flag, integer, number, option, seed, text } from '../option';
+import { pairOptions, readPairFiles } from '../pair-files';
 
 export const rewardTrain = defineCommand({
   name: 'reward train',
@@ -21,9 +21,7 @@ export const rewardTrain = defineCommand({
     like: option('<file>', 'config.json of members from scratch', text.optional()),
     tokenizer: option('<dir>', 'with --like: folder of the tokenizer', text.optional()),
     init: option('<file>', 'JSON of standard deviations of new weights', text.optional()),
-    pairs: option('<files...>', 'preference pairs, JSON lines, gz too', texts),
-    evalPairs: option('<files...>', 'pairs to report accuracy, log-loss and calibration on', texts.optional()),
-    skipInvalid: option('', 'pass over malformed pairs, and name them', flag),
+    ...pairOptions,
     members: option('<n>', 'number of reward models', integer({ max: 1000 }).default(10)),
     kind: option('<kind>', 'full, heads or adapters', z.enum(['full', 'heads', 'adapters']).default('full')),
     out: option('<dir>', 'ensemble folder; members that it holds are kept, those that are missing added', text),
@@ -40,13 +38,12 @@ export const rewardTrain = defineCommand({
     backend,
   },
   async run(options, context) {
-    const { base, like, tokenizer, init, kind, skipInvalid, backend: name, ...training } = options;
+    const { base, like, tokenizer, init, kind, backend: name, ...training } = options;
     if (kind !== 'full')
       throw new DomainError('failed_precondition', `--kind ${kind} is not available in this build yet: use full`);
     if ((base === undefined) === (like === undefined) || (like === undefined) !== (tokenizer === undefined))
       throw new UsageError('give either --base, or --like together with --tokenizer');
-    const pairs = await readWithNotes(training.pairs, skipInvalid, context);
-    const evalPairs = training.evalPairs && (await readWithNotes(training.evalPairs, skipInvalid, context));
+    const { pairs, evalPairs, data } = await readPairFiles(options, context.terminal);
     const fit = {
       ...training,
       name: training.name ?? defaultName(training.out),
@@ -62,20 +59,9 @@ export const rewardTrain = defineCommand({
     noteSkipped(report, context);
     if (report.calibrationLost)
       context.terminal.note('members were added: what surefoot reward calibrate had set is gone, call it again');
-    return { document: { folder: options.out, ...report }, text: summary(options.out, report) };
+    return { document: { folder: options.out, data, ...report }, text: summary(options.out, report) };
   },
 });
-
-async function readWithNotes(files: string[], skipInvalid: boolean, { terminal }: Context) {
-  const { pairs, invalid } = await readPairs(files, { skipInvalid });
-  noteInvalid(invalid, terminal.note);
-  return pairs;
-}
-
-function noteInvalid(invalid: InvalidRow[], note: (line: string) => void): void {
-  for (const { file, line, reason } of invalid) note(`skipped ${file} line ${line}: ${reason}`);
-  if (invalid.length > 0) note(`${invalid.length} malformed rows skipped`);
-}
 
 function noteSkipped({ skipped }: FitReport, { terminal }: Context): void {
   for (const [what, rows] of [
