@@ -1,6 +1,8 @@
-import { Template } from '@huggingface/jinja';
+import { Environment, parse, tokenize } from '@huggingface/jinja';
 import { DomainError } from '@surefoot/errors';
 import { pythonStrip, type StripSide } from './python-strip';
+import { templateGlobals } from './template-globals';
+import { BoundedInterpreter } from './template-interpreter';
 
 /** One message of a conversation. */
 export interface ChatMessage {
@@ -13,19 +15,25 @@ export interface ChatMessage {
 export type ChatTemplate = (messages: ChatMessage[], addGenerationPrompt: boolean) => string;
 
 /**
- * Compiles a Jinja chat template as transformers does: `trim_blocks` and `lstrip_blocks` on, white space as Python strips it.
+ * Compiles a Jinja chat template as transformers does: `trim_blocks` and `lstrip_blocks` on, white space as Python strips it,
+ * unknown variables undefined. It runs within bounds of steps, text and time.
  *
  * @param specialTokens variables of the template, such as `bos_token`
  * @param source file named in errors
- * @returns a function that throws DomainError invalid_argument where the template refuses a conversation
+ * @returns a function that throws DomainError invalid_argument where the template refuses a conversation or goes beyond bounds
  * @throws DomainError invalid_argument if the template does not parse
  */
 export function compileChatTemplate(text: string, specialTokens: Record<string, string>, source: string): ChatTemplate {
-  const template = parse(text, source);
+  const program = parseTemplate(text, source);
   return (messages, addGenerationPrompt) => {
+    const variables = { messages, add_generation_prompt: addGenerationPrompt, tools: null, documents: null };
+    const characters = messages.reduce((sum, { role, content }) => sum + role.length + content.length, 0);
     try {
-      const variables = { messages, add_generation_prompt: addGenerationPrompt, tools: null, documents: null };
-      return template.render({ ...stripFunctions, ...specialTokens, ...variables });
+      const environment = new Environment();
+      const known = { ...templateGlobals(new Date()), ...stripFunctions, ...specialTokens, ...variables };
+      for (const [name, value] of Object.entries(known)) environment.set(name, value);
+      const interpreter = new BoundedInterpreter(environment, { messages: messages.length, characters });
+      return String(interpreter.evaluate(program, environment).value);
     } catch (error) {
       const reason = (error as Error).message;
       throw new DomainError('invalid_argument', `${source} refuses the conversation: ${reason}`, { cause: error });
@@ -33,11 +41,18 @@ export function compileChatTemplate(text: string, specialTokens: Record<string, 
   };
 }
 
-function parse(text: string, source: string): Template {
+const longestTemplate = 2 ** 18;
+const longestWhiteSpace = 2000;
+
+function parseTemplate(text: string, source: string): ReturnType<typeof parse> {
   try {
-    const template = new Template(text);
-    replaceStrips(template.parsed);
-    return template;
+    if (text.length > longestTemplate) throw new Error(`it has more than ${longestTemplate} characters`);
+    // The library looks for its tags in time that grows with the square of these.
+    if (new RegExp(`\\s{${longestWhiteSpace}}`).test(text))
+      throw new Error(`it has ${longestWhiteSpace} characters of white space on end`);
+    const program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
+    replaceStrips(program);
+    return program;
   } catch (error) {
     const reason = (error as Error).message;
     throw new DomainError('invalid_argument', `${source} is no Jinja template that can be read: ${reason}`, {
