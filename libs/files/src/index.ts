@@ -1,4 +1,4 @@
-export { digestFile, digestText } from './digest';
+export { digestFile, digestText, rememberedDigest } from './digest';
 export { fileError } from './file-error';
 export { listFolder, readJson, readJsonLines, readText, type JsonLine } from './read';
 export { readRows, type Row } from './read-rows';

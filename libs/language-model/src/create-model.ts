@@ -5,6 +5,7 @@ import type { ModelConfig } from './config';
 import { assertWeightsFit } from './memory-room';
 import { copyOf, modelFromValues, type LanguageModel } from './model';
 import { familyOf, parameterSpecs, type ParameterSpec } from './parameters';
+import { writeModel, type WrittenForm } from './write-model';
 
 /** Standard deviations of a new model's parameters; biases are 0, gains 1. */
 export interface Initialisation {
@@ -82,19 +83,62 @@ export function parseInitialisation(raw: unknown, source: string): Initialisatio
   return { ...defaultInitialisation, ...raw };
 }
 
+/**
+ * Writes a randomly initialised model, with one piece of one parameter in memory and without a backend; its float32 values are
+ * those of `createModel`.
+ *
+ * @throws DomainError as `writeModel`
+ */
+export async function writeNewModel(
+  config: ModelConfig,
+  seed: number | bigint,
+  folder: string,
+  {
+    initialisation = defaultInitialisation,
+    ...options
+  }: WrittenForm & { tokenizerFolder: string; initialisation?: Initialisation | undefined },
+): Promise<void> {
+  const sources = parameterSpecs(config).map((spec) => ({
+    name: spec.name,
+    shape: spec.shape,
+    pieces: () => initialPieces(config, spec, seed, initialisation),
+  }));
+  await writeModel(config, sources, folder, options);
+}
+
+/** Numbers that are drawn at a time. */
+const pieceSize = 2 ** 22;
+
+function* initialPieces(
+  config: ModelConfig,
+  spec: ParameterSpec,
+  seed: number | bigint,
+  initialisation: Initialisation,
+): Generator<Float32Array> {
+  const { name, shape, role } = spec;
+  const sd = standardDeviation(spec, config.layers, initialisation);
+  const random = randomStream(seed, 'initialise', name);
+  for (let left = sizeOf(shape); left > 0; left -= pieceSize) {
+    const values = new Float32Array(Math.min(left, pieceSize));
+    if (role === 'gain') values.fill(1 - familyOf(config).gainOffset);
+    else if (role !== 'bias') random.normals(values, sd);
+    yield values;
+  }
+}
+
 function initialValues(
   config: ModelConfig,
   spec: ParameterSpec,
   seed: number | bigint,
   initialisation: Initialisation,
 ): Float32Array {
-  const { name, shape, role } = spec;
-  const values = new Float32Array(sizeOf(shape));
-  if (role === 'gain') return values.fill(1 - familyOf(config).gainOffset);
-  if (role === 'bias') return values;
-  const sd = standardDeviation(spec, config.layers, initialisation);
-  const random = randomStream(seed, 'initialise', name);
-  return values.map(() => sd * random.normal());
+  const values = new Float32Array(sizeOf(spec.shape));
+  let at = 0;
+  for (const piece of initialPieces(config, spec, seed, initialisation)) {
+    values.set(piece, at);
+    at += piece.length;
+  }
+  return values;
 }
 
 function standardDeviation(

@@ -4,9 +4,18 @@ export { parseAdapterConfig, type AdapterConfig, type AdapterSettings } from './
 export { isAdapterFolder, loadAdapter, readAdapter, readAdapterConfig, saveAdapter } from './adapter-folder';
 export type { ChatMessage } from './chat-template';
 export { gpt2Config, parseModelConfig, type ModelConfig, type ModelHead } from './config';
-export { cloneModel, createModel, parseInitialisation, withRewardHead, type Initialisation } from './create-model';
+export { convertModel } from './convert-model';
+export {
+  cloneModel,
+  createModel,
+  parseInitialisation,
+  withRewardHead,
+  writeNewModel,
+  type Initialisation,
+} from './create-model';
 export { hiddenStates, logits, rewardScores, rewardsOf } from './decoder';
 export { inspectModel, type ModelDescription } from './inspect-model';
+export type { HeldWeights, WeightForm } from './load-weights';
 export { sequenceLogProbabilities } from './log-probabilities';
 export {
   gradientBytes,
@@ -30,3 +39,4 @@ export { tokenLogProbabilities } from './token-log-probabilities';
 export { loadTokenizer, type Tokenizer } from './tokenizer';
 export { weightFiles } from './weight-files';
 export { wordTokenizerFiles } from './word-tokenizer';
+export type { WrittenForm } from './write-model';

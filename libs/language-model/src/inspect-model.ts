@@ -5,7 +5,7 @@ import type { ModelConfig } from './config';
 import { parameterCount } from './parameters';
 import { assertVocabularyFits, readModelConfig } from './model-folder';
 import { loadTokenizer, type Tokenizer } from './tokenizer';
-import { readWeights } from './weight-files';
+import { digestWeights, findWeights } from './weight-files';
 
 type TokenizerDescription = Pick<
   Tokenizer,
@@ -48,7 +48,7 @@ export async function inspectModel(folder: string): Promise<ModelDescription> {
   if (existsSync(join(folder, 'adapter_config.json')))
     problems.push(`${join(folder, 'adapter_config.json')}: adapters are not supported in this build yet`);
   const config = await attempt(() => readModelConfig(folder));
-  const weights = config && (await attempt(() => readWeights(folder, config)));
+  const weights = config && (await attempt(() => describeWeights(folder, config)));
   const tokenizer = await attempt(() => loadTokenizer(folder));
   if (config && tokenizer) await attempt(async () => assertVocabularyFits(tokenizer, config));
   return {
@@ -58,6 +58,11 @@ export async function inspectModel(folder: string): Promise<ModelDescription> {
     ...(tokenizer && { tokenizer: describeTokenizer(tokenizer) }),
     problems,
   };
+}
+
+async function describeWeights(folder: string, config: ModelConfig) {
+  const { files, bytes } = await findWeights(folder, config);
+  return { bytes, digest: await digestWeights(files) };
 }
 
 function withoutRaw(config: ModelConfig): Omit<ModelConfig, 'raw'> {

@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readJson, writeFileAtomically } from '@surefoot/files';
-import { writeSafetensors, type StoredTensor } from '@surefoot/tensor';
+import { readJson } from '@surefoot/files';
+import { float32Of, rowsOf } from '@surefoot/tensor';
+import * as tf from '@tensorflow/tfjs';
 import { readAdapter, withAdapter } from './adapter-folder';
-import { modelConfigJson, parseModelConfig, type ModelConfig, type ModelHead } from './config';
-import { assertWeightsFit } from './memory-room';
-import { modelFromValues, type LanguageModel } from './model';
-import { tokenizerFileNames } from './tokenizer-files';
+import { parseModelConfig, type ModelConfig, type ModelHead } from './config';
+import { loadWeights, type WeightForm } from './load-weights';
+import type { LanguageModel } from './model';
 import type { Tokenizer } from './tokenizer';
-import { readWeights } from './weight-files';
+import { digestWeights, findWeights } from './weight-files';
+import { writeModel, type WrittenForm } from './write-model';
 
 /**
  * Reads config.json of a model folder; where generation_config.json names other eos tokens, as chat models do, those count.
@@ -33,14 +33,17 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
 /**
  * Loads a model folder in Hugging Face layout onto the open backend.
  *
- * @param options.head    the head that is needed; default whatever the folder has
- * @param options.adapter folder of an adapter that is put on it; the parameters of the model are frozen then
- * @throws DomainError not_found, invalid_argument naming file and weight; failed_precondition if the folder has another head;
- *   resource_exhausted, before the weights are read, if they do not fit on the backend
+ * @param options.head      the head that is needed; default whatever the folder has
+ * @param options.adapter   folder of an adapter that is put on it; the parameters of the model are frozen then
+ * @param options.trainable false freezes the parameters: no gradient in them is computed; default true unless there is an adapter
+ * @param options.weights   how they are held; default `auto`: mapped where nothing of them is trained, the backend can, the files
+ *   are aligned and the model is large; what the user should know of it is in the model's `weights`
+ * @throws DomainError not_found, invalid_argument naming file and weight; failed_precondition if the folder has another head, or
+ *   where weights cannot be held as asked; resource_exhausted, before the weights are read, if they do not fit on the backend
  */
 export async function loadModel(
   folder: string,
-  options: { head?: ModelHead; adapter?: string } = {},
+  options: { head?: ModelHead; adapter?: string; trainable?: boolean; weights?: WeightForm } = {},
 ): Promise<LanguageModel> {
   const config = await readModelConfig(folder);
   const adapter = options.adapter === undefined ? undefined : await readAdapter(options.adapter, config);
@@ -50,51 +53,61 @@ export async function loadModel(
       'failed_precondition',
       `${options.adapter ?? folder} is a ${head} model, a ${options.head} model is needed here`,
     );
-  assertWeightsFit(config, folder);
-  const { tensors, digest } = await readWeights(folder, config);
-  const model = modelFromValues(config, (name) => tensors.get(name)!.data, digest);
+  const { trainable = !adapter, weights: form = 'auto' } = options;
+  const stored = await findWeights(folder, config);
+  const digest = await digestWeights(stored.files);
+  const model = { config, digest, ...(await loadWeights(config, stored, { form, trainable, what: folder })) };
   if (!adapter) return model;
   const adapted = withAdapter(model, adapter);
   // The head of a language model whose trunk became a reward model.
   for (const [name, parameter] of model.parameters) if (!adapted.parameters.has(name)) parameter.dispose();
-  return adapted;
+  return { ...adapted, weights: model.weights };
 }
 
 /**
- * Fills a folder with a model that transformers loads: config.json, model.safetensors, generation_config.json and the
- * tokenizer's files. Publish the folder as a whole (`publishFolder`); writing here is not atomic.
+ * Fills a folder with a model that transformers loads: config.json, the weights, generation_config.json and the tokenizer's
+ * files. Publish the folder as a whole (`publishFolder`); writing here is not atomic.
  *
  * @param options.tokenizerFolder folder whose tokenizer files are copied
+ * @param options.dtype           default f32; weights that were read from BF16 and not trained are the same bits in bf16
+ * @param options.maxShardBytes   divides the weights into files of at most this size; default one file
  * @throws DomainError failed_precondition if the model has an adapter: merge it, or save it with `saveAdapter`; diverged if a
  *   parameter is not finite, and then nothing is written; as `writeFileAtomically`
  */
 export async function saveModel(
   model: LanguageModel,
   folder: string,
-  { tokenizerFolder }: { tokenizerFolder: string },
+  options: WrittenForm & { tokenizerFolder: string },
 ): Promise<void> {
   if (model.adapter)
     throw new DomainError('failed_precondition', 'a model with an adapter is saved as an adapter, or merged first');
-  const tensors = await storedParameters(model);
-  const json = (name: string, value: unknown) =>
-    writeFileAtomically(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
-  const config = modelConfigJson(model.config);
-  await json('config.json', config);
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' });
-  const generation = ['bos_token_id', 'eos_token_id', 'pad_token_id'].map((name) => [name, config[name]]);
-  if (model.config.head === 'causal-lm') await json('generation_config.json', Object.fromEntries(generation));
-  for (const name of tokenizerFileNames)
-    if (existsSync(join(tokenizerFolder, name))) await copyFile(join(tokenizerFolder, name), join(folder, name));
+  const sources = [...model.parameters].map(([name, parameter]) => ({
+    name,
+    shape: parameter.shape,
+    pieces: () => piecesOf(name, parameter),
+  }));
+  await writeModel(model.config, sources, folder, options);
 }
 
-async function storedParameters(model: LanguageModel): Promise<[string, StoredTensor][]> {
-  const tensors: [string, StoredTensor][] = [];
-  for (const [name, parameter] of model.parameters) {
-    const data = (await parameter.data()) as Float32Array;
-    if (!data.every(Number.isFinite)) throw new DomainError('diverged', `parameter ${name} is not finite: not saved`);
-    tensors.push([name, { shape: parameter.shape, data }]);
+/** Numbers of a parameter that are read at a time. */
+const pieceSize = 2 ** 22;
+
+/** The values of a parameter, whatever they are held as. @throws DomainError diverged where one is not finite */
+async function* piecesOf(name: string, parameter: tf.Variable): AsyncGenerator<Float32Array> {
+  const [rows = 1, width = 1] = parameter.shape;
+  const step = Math.max(1, Math.floor(pieceSize / width));
+  const isWhole = parameter.rank !== 2 || step >= rows;
+  for (let from = 0; from < (isWhole ? 1 : rows); from += step) {
+    const piece = tf.tidy(() =>
+      float32Of(isWhole ? parameter : rowsOf(parameter as tf.Tensor as tf.Tensor2D, from, Math.min(step, rows - from))),
+    );
+    const data = (await piece.data()) as Float32Array;
+    piece.dispose();
+    for (const value of data)
+      if (!(Math.abs(value) < Infinity))
+        throw new DomainError('diverged', `parameter ${name} is not finite: not saved`);
+    yield data;
   }
-  return tensors;
 }
 
 /**

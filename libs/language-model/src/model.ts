@@ -2,6 +2,7 @@ import { DomainError } from '@surefoot/errors';
 import * as tf from '@tensorflow/tfjs';
 import { adapterParameters, type Adapter } from './adapter';
 import type { ModelConfig } from './config';
+import type { HeldWeights } from './load-weights';
 import { parameterShapes } from './parameters';
 
 /** A decoder with its parameters on the backend. */
@@ -11,6 +12,8 @@ export interface LanguageModel {
   readonly parameters: ReadonlyMap<string, tf.Variable>;
   /** Changes what the parameters compute, and is what is trained; they are frozen then. */
   readonly adapter?: Adapter;
+  /** How the parameters are held, where the model was loaded from files. */
+  readonly weights?: HeldWeights;
   /** sha256 over the weight files, where the model was loaded from some. */
   readonly digest?: string;
 }

@@ -1,7 +1,12 @@
-import { entropy, logProbability } from '@surefoot/tensor';
+import { entropy, logProbability, vocabularyLogProbability } from '@surefoot/tensor';
 import type * as tf from '@tensorflow/tfjs';
 import { logits } from './decoder';
 import type { LanguageModel } from './model';
+import { modulesOf } from './modules';
+import { embeddingTable } from './parameters';
+
+/** Above so many tokens logits are never there as a whole. By the vocabulary alone: which way is taken decides last bits. */
+export const largeVocabulary = 2 ** 16;
 
 /**
  * Log-probabilities of tokens, and the entropies of the distributions they were taken from.
@@ -18,6 +23,14 @@ export function tokenLogProbabilities(
   targets: Int32Array,
   { temperature, withEntropy }: { temperature: number; withEntropy: boolean },
 ): { logProbability: tf.Tensor1D; entropy?: tf.Tensor1D } {
+  const { config, adapter } = model;
+  const isProduct = config.head === 'causal-lm' && !adapter?.pairs.has('lm_head');
+  if (isProduct && config.vocabularySize > largeVocabulary) {
+    const name = config.tiedHead ? embeddingTable(config).replace(/\.weight$/, '') : 'lm_head';
+    const softCap = config.logitSoftCap;
+    const both = vocabularyLogProbability(hidden, modulesOf(model).table(name), targets, { temperature, softCap });
+    return withEntropy ? both : { logProbability: both.logProbability };
+  }
   const scores = logits(model, hidden, temperature);
   return { logProbability: logProbability(scores, targets), ...(withEntropy && { entropy: entropy(scores) }) };
 }

@@ -1,34 +1,44 @@
 import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { digestFile, digestText, readJson } from '@surefoot/files';
-import { readSafetensors, type StoredTensor } from '@surefoot/tensor';
+import { digestText, listFolder, readJson, rememberedDigest } from '@surefoot/files';
+import { openSafetensors, type FileTensor } from '@surefoot/tensor';
 import type { ModelConfig } from './config';
 import { canonicalName, parameterShapes } from './parameters';
 
-/** What the weight files of a model folder hold. */
+/** Where a parameter lies in the weight files. */
+export interface StoredParameter {
+  /** The file's path. */
+  file: string;
+  tensor: FileTensor;
+}
+
+/** What the weight files of a model folder hold; of the files only the headers have been read. */
 export interface StoredWeights {
-  /** By our names; exactly the parameters of the config, each of its shape. */
-  tensors: Map<string, StoredTensor>;
-  /** Of one file its sha256, of shards the sha256 over theirs in the order of their names. */
-  digest: string;
+  /** Paths, in the order of their names. */
+  files: string[];
+  /** By our names, in our order; exactly the parameters of the config, each of its shape. */
+  parameters: Map<string, StoredParameter>;
   /** Of the files together. */
   bytes: number;
 }
 
 /**
- * Reads model.safetensors, or the shards that model.safetensors.index.json names.
+ * Looks into model.safetensors, or the shards that model.safetensors.index.json names.
  *
  * @throws DomainError not_found where a file is missing; invalid_argument naming file and tensor for a damaged file and for a
- *   weight that is missing, extra, given twice, or of another shape than the config says
+ *   weight that is missing, extra, given twice, or of another shape than the config says, and for weights that are pickled
  */
-export async function readWeights(folder: string, config: ModelConfig): Promise<StoredWeights> {
+export async function findWeights(folder: string, config: ModelConfig): Promise<StoredWeights> {
   const files = await weightFiles(folder);
-  const found = new Map<string, { file: string; tensor: StoredTensor }>();
+  const found = new Map<string, StoredParameter>();
+  let bytes = 0;
   for (const file of files) {
-    const { tensors } = await readSafetensors(file);
-    for (const [stored, tensor] of tensors) {
+    const opened = await openSafetensors(file);
+    await opened.close();
+    bytes += opened.bytes;
+    for (const [stored, tensor] of opened.tensors) {
       const name = canonicalName(config, stored);
       // A tied head may be stored once more beside the embedding table it shares; a reward model has no use for one.
       if (name === undefined || (name === 'lm_head.weight' && (config.tiedHead || config.head === 'reward'))) continue;
@@ -37,30 +47,40 @@ export async function readWeights(folder: string, config: ModelConfig): Promise<
       found.set(name, { file, tensor });
     }
   }
-  const tensors = checkAgainstConfig(found, config, files);
-  const digests = await Promise.all(files.map(digestFile));
-  const digest = digests.length === 1 ? digests[0]! : digestText(digests.join(''));
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
-  return { tensors, digest, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+  return { files, parameters: checkAgainstConfig(found, config, files), bytes };
+}
+
+/**
+ * What weight files are known by: of one its sha256, of shards the sha256 over theirs in the order of their names.
+ *
+ * @param memory folder that remembers the digests of large files
+ */
+export async function digestWeights(files: string[], memory = digestMemory()): Promise<string> {
+  const digests = await Promise.all(files.map((file) => rememberedDigest(file, memory)));
+  return digests.length === 1 ? digests[0]! : digestText(digests.join(''));
+}
+
+function digestMemory(): string {
+  return join(homedir(), '.cache', 'surefoot', 'digests');
 }
 
 function checkAgainstConfig(
-  found: Map<string, { file: string; tensor: StoredTensor }>,
+  found: Map<string, StoredParameter>,
   config: ModelConfig,
   files: string[],
-): Map<string, StoredTensor> {
-  const tensors = new Map<string, StoredTensor>();
+): Map<string, StoredParameter> {
+  const parameters = new Map<string, StoredParameter>();
   for (const [name, shape] of parameterShapes(config)) {
     const entry = found.get(name);
     if (!entry) throw invalid(files.map((file) => basename(file)).join(', '), name, 'is missing');
     const stored = entry.tensor.shape;
     if (stored.join() !== shape.join())
       throw invalid(entry.file, name, `has shape [${stored.join(', ')}], config.json makes it [${shape.join(', ')}]`);
-    tensors.set(name, entry.tensor);
+    parameters.set(name, entry);
     found.delete(name);
   }
   for (const [name, { file }] of found) throw invalid(file, name, 'belongs to no part of the model of config.json');
-  return tensors;
+  return parameters;
 }
 
 /** The weight files of a model folder, in the order of their names. @throws DomainError not_found, invalid_argument */
@@ -68,8 +88,16 @@ export async function weightFiles(folder: string): Promise<string[]> {
   const single = join(folder, 'model.safetensors');
   if (existsSync(single)) return [single];
   const index = join(folder, 'model.safetensors.index.json');
-  if (!existsSync(index))
+  if (!existsSync(index)) {
+    const pickled = (await listFolder(folder)).filter((name) => /\.(bin|pt|pth|ckpt|pkl)$/.test(name));
+    if (pickled.length > 0)
+      throw new DomainError(
+        'invalid_argument',
+        `${folder} holds its weights only as ${pickled[0]!}: a pickled file can run any program when it is read, so it is ` +
+          'not; have transformers write model.safetensors: AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)',
+      );
     throw new DomainError('not_found', `${folder} holds no model.safetensors and no model.safetensors.index.json`);
+  }
   const map = ((await readJson(index)) as { weight_map?: unknown } | null)?.weight_map;
   const names = map !== null && typeof map === 'object' ? [...new Set(Object.values(map))] : [];
   // A shard is a file of this folder: an index cannot point elsewhere.

@@ -33,3 +33,4 @@ export { embedding, entropy, logProbability } from './tokens';
 export { missingInstallTools, type MissingTool } from './tensorflow/install-tools';
 export { inspectTensorflow, type TensorflowInspection } from './tensorflow/native-library';
 export { float32Of, openWeights, rowsOf, type WeightsFile } from './weights';
+export { vocabularyLogProbability, type VocabularyOptions } from './vocabulary';

@@ -24,6 +24,8 @@ export interface SafetensorsFile {
   readonly metadata: Record<string, string>;
   /** A tensor's values as float32; F16 and BF16 are widened. NaN is the caller's to judge. */
   values(tensor: FileTensor): Promise<Float32Array<ArrayBuffer>>;
+  /** The same in pieces, of which one at a time takes memory. */
+  pieces(tensor: FileTensor): AsyncIterable<Float32Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
 
@@ -46,7 +48,13 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   });
   try {
     const header = await readHeader(file, path);
-    return { path, ...header, values: (tensor) => readValues(file, tensor, path), close: () => file.close() };
+    return {
+      path,
+      ...header,
+      values: (tensor) => readValues(file, tensor, path),
+      pieces: (tensor) => readPieces(file, tensor, path),
+      close: () => file.close(),
+    };
   } catch (error) {
     await file.close();
     throw error;
@@ -92,6 +100,17 @@ async function readValues(
   const { buffer } = await readBytes(file, begin, bytes, path);
   if (dtype === 'F32') return new Float32Array(buffer);
   return dtype === 'BF16' ? widenBfloat16(new Uint16Array(buffer)) : widenFloat16(new Uint16Array(buffer));
+}
+
+async function* readPieces(file: FileHandle, tensor: FileTensor, path: string) {
+  // A multiple of every size of a number.
+  const step = 2 ** 24;
+  for (let done = 0; done < tensor.bytes; done += step)
+    yield await readValues(
+      file,
+      { ...tensor, begin: tensor.begin + done, bytes: Math.min(step, tensor.bytes - done) },
+      path,
+    );
 }
 
 async function readBytes(

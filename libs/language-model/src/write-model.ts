@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomically } from '@surefoot/files';
+import { storedBytes, writeTensors, type TensorSource } from '@surefoot/tensor';
+import { modelConfigJson, type ModelConfig } from './config';
+import { tokenizerFileNames } from './tokenizer-files';
+
+/** How weights are written. */
+export interface WrittenForm {
+  /** Default f32. */
+  dtype?: 'f32' | 'bf16';
+  /** Divides the weights into files of at most this size, or of one tensor; default one file. */
+  maxShardBytes?: number;
+}
+
+/**
+ * Fills a folder with a model that transformers loads, one piece of one parameter in memory at a time: the weights,
+ * config.json, generation_config.json and the tokenizer's files.
+ *
+ * @param parameters in the order in which they are dealt out to files
+ * @param tokenizerFolder folder whose tokenizer files are copied
+ * @throws DomainError whatever a parameter's pieces throw, and then no file is left; as `writeFileAtomically`
+ */
+export async function writeModel(
+  config: ModelConfig,
+  parameters: Omit<TensorSource, 'dtype'>[],
+  folder: string,
+  { dtype = 'f32', maxShardBytes = Infinity, tokenizerFolder }: WrittenForm & { tokenizerFolder: string },
+): Promise<void> {
+  const json = (name: string, value: unknown) =>
+    writeFileAtomically(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+  const stored = dtype === 'f32' ? ('F32' as const) : ('BF16' as const);
+  const shards = dealOut(
+    parameters.map((parameter) => ({ ...parameter, dtype: stored })),
+    maxShardBytes,
+  );
+  const fileName = (index: number) =>
+    shards.length === 1 ? 'model.safetensors' : `model-${digits(index + 1)}-of-${digits(shards.length)}.safetensors`;
+  for (const [i, tensors] of shards.entries()) await writeTensors(join(folder, fileName(i)), tensors, { format: 'pt' });
+  if (shards.length > 1) {
+    const map = shards.flatMap((tensors, i) => tensors.map(({ name }): [string, string] => [name, fileName(i)]));
+    const total = shards.flat().reduce((sum, tensor) => sum + storedBytes(tensor), 0);
+    await json('model.safetensors.index.json', {
+      metadata: { total_size: total },
+      weight_map: Object.fromEntries(map),
+    });
+  }
+  const described = modelConfigJson(config);
+  const dtypeField = 'torch_dtype' in described ? 'torch_dtype' : 'dtype';
+  await json('config.json', { ...described, [dtypeField]: dtype === 'f32' ? 'float32' : 'bfloat16' });
+  const generation = ['bos_token_id', 'eos_token_id', 'pad_token_id'].map((name) => [name, described[name]]);
+  if (config.head === 'causal-lm') await json('generation_config.json', Object.fromEntries(generation));
+  for (const name of tokenizerFileNames)
+    if (existsSync(join(tokenizerFolder, name))) await copyFile(join(tokenizerFolder, name), join(folder, name));
+}
+
+function dealOut(tensors: TensorSource[], maxBytes: number): TensorSource[][] {
+  const shards: TensorSource[][] = [[]];
+  let bytes = 0;
+  for (const tensor of tensors) {
+    const more = storedBytes(tensor);
+    if (bytes > 0 && bytes + more > maxBytes) {
+      shards.push([]);
+      bytes = 0;
+    }
+    shards.at(-1)!.push(tensor);
+    bytes += more;
+  }
+  return shards;
+}
+
+function digits(count: number): string {
+  return String(count).padStart(5, '0');
+}
