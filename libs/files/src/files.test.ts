@@ -1,10 +1,20 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { listFolder, makeFolder, publishFolder, readJson, readJsonLines, writeFileAtomically } from './index';
+import {
+  listFolder,
+  makeFolder,
+  parseJson,
+  publishFolder,
+  readJson,
+  readJsonLines,
+  readText,
+  writeFileAtomically,
+} from './index';
 
 let folder: string;
 beforeEach(async () => {
@@ -47,6 +57,40 @@ describe('readJsonLines', () => {
   test('a missing file is not_found', async () => {
     await expect(all(join(folder, 'none'))).rejects.toMatchObject({ kind: 'not_found' });
     await expect(readJson(join(folder, 'none'))).rejects.toMatchObject({ kind: 'not_found' });
+  });
+});
+
+describe('a file that is read whole', () => {
+  test('is no pipe and no device, for which one would wait without end', async () => {
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    await symlink('/dev/zero', join(folder, 'device'));
+    for (const name of ['pipe', 'device'])
+      await expect(readText(join(folder, name))).rejects.toMatchObject({
+        kind: 'failed_precondition',
+        message: `cannot read ${join(folder, name)}: it is not a file`,
+      });
+  });
+  test('has no more bytes than can be held', async () => {
+    await writeFile(join(folder, 'large'), '');
+    await truncate(join(folder, 'large'), 2 ** 40);
+    await expect(readText(join(folder, 'large'))).rejects.toThrow('1099511627776 bytes, at most 536870888 are read');
+    await expect(readJson(join(folder, 'large'))).rejects.toThrow('at most 134217728 are read');
+  });
+});
+
+describe('JSON', () => {
+  test('is what JSON.parse makes of it', () => {
+    for (const text of ['[]', '{"a": "[[\\\\\\"[["}', '"\\\\"', '[[1, {"b": [null]}], "]"]', `"${'['.repeat(1000)}"`])
+      expect(parseJson(text)).toEqual(JSON.parse(text));
+    for (const text of ['', '[', '"', '"\\\\\\"', ']']) expect(() => parseJson(text)).toThrow();
+  });
+  test('is nested at most 200 deep', async () => {
+    const nested = (depth: number) => '[{"a":'.repeat(depth / 2) + '1' + '}]'.repeat(depth / 2);
+    expect(parseJson(nested(200))).toBeDefined();
+    expect(() => parseJson(nested(202))).toThrow('nested more than 200 deep');
+    await writeFile(join(folder, 'deep'), '['.repeat(10 * 2 ** 20));
+    await expect(readJson(join(folder, 'deep'))).rejects.toThrow('deep is not JSON: it is nested more than 200 deep');
+    expect((await all(join(folder, 'deep')))[0]!.problem).toBe('not JSON: it is nested more than 200 deep');
   });
 });
 

@@ -2,4 +2,5 @@ export { digestFile, digestText, rememberedDigest } from './digest';
 export { fileError } from './file-error';
 export { listFolder, readJson, readJsonLines, readText, type JsonLine } from './read';
 export { readRows, type Row } from './read-rows';
+export { parseJson } from './parse-json';
 export { makeFolder, publishFolder, writeFileAtomically } from './publish';

@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { PassThrough, type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { DomainError } from '@surefoot/errors';
 import { fileError } from './file-error';
+import { parseJson } from './parse-json';
 
 /** One line of a JSON-lines file. */
 export interface JsonLine {
@@ -19,13 +20,37 @@ export interface JsonLine {
 /** Characters. A few kilobytes of gzip may hold a line without end. */
 const longestLine = 64 * 2 ** 20;
 
-/** A UTF-8 text file, whole; `-` is stdin. */
+/** Bytes that a string of the engine can hold, and of JSON four times the largest tokenizers of today. */
+const largestText = 2 ** 29 - 24;
+const largestJson = 128 * 2 ** 20;
+
+/**
+ * A UTF-8 text file, whole; `-` is stdin.
+ *
+ * @throws DomainError not_found, failed_precondition (no permission, no file); invalid_argument where it is no UTF-8, or too large
+ */
 export async function readText(path: string): Promise<string> {
+  return readWhole(path, largestText);
+}
+
+async function readWhole(path: string, largest: number): Promise<string> {
   try {
+    if (path !== '-') await refuseEndless(path, largest);
     return decode(path === '-' ? await buffer(process.stdin) : await readFile(path), path);
   } catch (error) {
     throw fileError(error, 'read', path);
   }
+}
+
+/** A pipe in a folder of files would be waited for, and a device read, without end. */
+async function refuseEndless(path: string, largest: number): Promise<void> {
+  const found = await stat(path);
+  // As shells name what they connect a command to.
+  const isConnected = /^\/(dev\/(fd|stdin)|proc\/self\/fd)\b/.test(path);
+  if (!found.isFile() && !found.isDirectory() && !isConnected)
+    throw new DomainError('failed_precondition', `cannot read ${path}: it is not a file`);
+  if (found.size > largest)
+    throw new DomainError('invalid_argument', `${path} has ${found.size} bytes, at most ${largest} are read`);
 }
 
 /**
@@ -44,9 +69,9 @@ export async function listFolder(path: string): Promise<string[]> {
 
 /** A JSON file, whole. @throws DomainError invalid_argument naming file and reason */
 export async function readJson(path: string): Promise<unknown> {
-  const text = await readText(path);
+  const text = await readWhole(path, largestJson);
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (error) {
     throw new DomainError('invalid_argument', `${path} is not JSON: ${(error as Error).message}`, { cause: error });
   }
@@ -64,7 +89,7 @@ export async function* readJsonLines(path: string): AsyncGenerator<JsonLine> {
     number += 1;
     if (text.trim() === '') continue;
     try {
-      yield { line: number, value: JSON.parse(text) };
+      yield { line: number, value: parseJson(text) };
     } catch (error) {
       yield { line: number, value: undefined, problem: `not JSON: ${(error as Error).message}` };
     }

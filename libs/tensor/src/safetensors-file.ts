@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { DomainError } from '@surefoot/errors';
 import { invalid } from './checks';
@@ -42,7 +43,8 @@ const maxHeaderBytes = 2 ** 24;
  * Source: github.com/huggingface/safetensors, README "Format".
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+  // Without O_NONBLOCK the opening of a pipe in place of the file would wait for its other end.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((error: NodeJS.ErrnoException) => {
     const kind = error.code === 'ENOENT' ? 'not_found' : 'failed_precondition';
     throw new DomainError(kind, `cannot read ${path}: ${error.code}`, { cause: error });
   });
