@@ -44,10 +44,12 @@ const maxHeaderBytes = 2 ** 24;
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   // Without O_NONBLOCK the opening of a pipe in place of the file would wait for its other end.
-  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((error: NodeJS.ErrnoException) => {
-    const kind = error.code === 'ENOENT' ? 'not_found' : 'failed_precondition';
-    throw new DomainError(kind, `cannot read ${path}: ${error.code}`, { cause: error });
-  });
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(
+    (error: NodeJS.ErrnoException) => {
+      const kind = error.code === 'ENOENT' ? 'not_found' : 'failed_precondition';
+      throw new DomainError(kind, `cannot read ${path}: ${error.code}`, { cause: error });
+    },
+  );
   try {
     const header = await readHeader(file, path);
     return {
