@@ -1,96 +1,143 @@
-// Causal attention over packed query, key and value: rows of qkv are [3 * heads * width].
-// Products go by blocks of rows, each only as wide as its last row can see: half the work of the whole square.
+// Causal attention over packed query, key and value: rows are [(heads + 2 * keyHeads) * width], key heads shared by query heads.
+// Products go by blocks of rows, each only as wide as its rows can see: half the work of the whole square, less under a window.
 
 import { bytes, multiplyAdd, splat, sumLanes } from './lanes';
 import { matmul } from './matmul';
-import { softmaxPrefix } from './softmax';
+import { capScores, capSlopes, softmaxPrefix } from './softmax';
 
 const rowsOfBlock: i32 = 32;
 
 /**
- * y[B*T, heads*width] = softmax(q k^T / sqrt(width)) v
+ * y[B*T, heads*width] = softmax(score(q k^T)) v with score(x) = scale x, or cap tanh(scale x / cap) where there is a cap
  *
  * @param probabilities [B*heads, T, T] with `keep`, for the gradient; else [T, T], reused
+ * @param cap    0 for none
+ * @param window positions that a token sees, at most T
  */
 export function attention(
-  qkv: usize,
+  packed: usize,
   y: usize,
   probabilities: usize,
   keep: bool,
   B: i32,
   T: i32,
   heads: i32,
+  keyHeads: i32,
   width: i32,
+  scale: f32,
+  cap: f32,
+  window: i32,
 ): void {
   const d = heads * width;
-  const packed = 3 * d;
-  const scale: f32 = 1 / sqrt<f32>(<f32>width);
+  const stride = d + 2 * keyHeads * width;
+  const shared = heads / keyHeads;
   for (let pair = 0; pair < B * heads; pair++) {
     const sequence = pair / heads;
     const head = pair % heads;
-    const query = qkv + bytes(sequence * T * packed + head * width);
-    const key = query + bytes(d);
-    const value = key + bytes(d);
+    const start = packed + bytes(sequence * T * stride);
+    const query = start + bytes(head * width);
+    const key = start + bytes(d + (head / shared) * width);
+    const value = key + bytes(keyHeads * width);
     const out = y + bytes(sequence * T * d + head * width);
     for (let row = 0; row < T; row += rowsOfBlock) {
       const end = min(T, row + rowsOfBlock);
-      const p = probabilities + bytes(row * T);
-      matmul(false, true, end - row, end, width, query + bytes(row * packed), packed, key, packed, p, T, 0, 0);
-      for (let i = row; i < end; i++) softmaxPrefix(probabilities + bytes(i * T), i + 1, end, scale);
-      matmul(false, false, end - row, width, end, p, T, value, packed, out + bytes(row * d), d, 0, 0);
+      const first = firstSeen(row, window);
+      const p = probabilities + bytes(row * T + first);
+      const from = bytes(first * stride);
+      const wide = end - first;
+      matmul(false, true, end - row, wide, width, query + bytes(row * stride), stride, key + from, stride, p, T, 0, 0);
+      for (let i = row; i < end; i++) {
+        const begin = max(0, i + 1 - window);
+        const line = probabilities + bytes(i * T + begin);
+        memory.fill(probabilities + bytes(i * T + first), 0, bytes(begin - first));
+        if (cap > 0) capScores(line, i + 1 - begin, scale / cap, cap);
+        softmaxPrefix(line, i + 1 - begin, end - begin, cap > 0 ? 1 : scale);
+      }
+      matmul(false, false, end - row, width, wide, p, T, value + from, stride, out + bytes(row * d), d, 0, 0);
     }
     if (keep) probabilities += bytes(T * T);
   }
 }
 
 /**
- * With P the probabilities and dP = dy v^T: dS = P (dP - rowsum(P dP)) / sqrt(width), dq = dS k, dk = dS^T q, dv = P^T dy.
+ * With P the probabilities and dP = dy v^T: dS = P (dP - rowsum(P dP)) score', dq = dS k, dk = dS^T q, dv = P^T dy; those of a key
+ * head are summed over its query heads in their order.
  *
  * @param scores [T, T] of working memory
+ * @param tanhs  [32, T] of working memory where there is a cap
  */
 export function attentionGradient(
-  qkv: usize,
+  packed: usize,
   probabilities: usize,
   dy: usize,
-  dqkv: usize,
+  dpacked: usize,
   scores: usize,
+  tanhs: usize,
   B: i32,
   T: i32,
   heads: i32,
+  keyHeads: i32,
   width: i32,
+  scale: f32,
+  cap: f32,
+  window: i32,
 ): void {
   const d = heads * width;
-  const packed = 3 * d;
-  const scale: f32 = 1 / sqrt<f32>(<f32>width);
+  const stride = d + 2 * keyHeads * width;
+  const shared = heads / keyHeads;
   for (let pair = 0; pair < B * heads; pair++) {
     const sequence = pair / heads;
     const head = pair % heads;
-    const at = bytes(sequence * T * packed + head * width);
-    const query = qkv + at;
-    const key = query + bytes(d);
-    const value = key + bytes(d);
-    const dquery = dqkv + at;
-    const dkey = dquery + bytes(d);
-    const dvalue = dkey + bytes(d);
+    const atQuery = bytes(sequence * T * stride + head * width);
+    const atKey = bytes(sequence * T * stride + d + (head / shared) * width);
+    const query = packed + atQuery;
+    const key = packed + atKey;
+    const value = key + bytes(keyHeads * width);
+    const dquery = dpacked + atQuery;
+    const dkey = dpacked + atKey;
+    const dvalue = dkey + bytes(keyHeads * width);
     const up = dy + bytes(sequence * T * d + head * width);
     for (let row = 0; row < T; row += rowsOfBlock) {
       const end = min(T, row + rowsOfBlock);
-      const s = scores + bytes(row * T);
-      matmul(false, true, end - row, end, width, up + bytes(row * d), d, value, packed, s, T, 0, 0);
-      for (let i = row; i < end; i++) softmaxGradient(probabilities + bytes(i * T), scores + bytes(i * T), end, scale);
-      matmul(false, false, end - row, width, end, s, T, key, packed, dquery + bytes(row * packed), packed, 0, 0);
+      const first = firstSeen(row, window);
+      const s = scores + bytes(row * T + first);
+      const from = bytes(first * stride);
+      const to = bytes(row * stride);
+      const wide = end - first;
+      matmul(false, true, end - row, wide, width, up + bytes(row * d), d, value + from, stride, s, T, 0, 0);
+      for (let i = 0; i < end - row; i++) {
+        const at = bytes(i * T);
+        softmaxGradient(probabilities + bytes(row * T + first) + at, s + at, wide, scale);
+      }
+      if (cap > 0) {
+        matmul(false, true, end - row, wide, width, query + to, stride, key + from, stride, tanhs, T, 0, 0);
+        for (let i = 0; i < end - row; i++) capSlopes(tanhs + bytes(i * T), s + bytes(i * T), wide, scale / cap);
+      }
+      matmul(false, false, end - row, width, wide, s, T, key + from, stride, dquery + to, stride, 0, 0);
     }
-    // Keys of a block are seen by its own and later rows only.
+    const isFirst = head % shared == 0;
+    // Keys of a block are seen by its own and later rows only, and by none of a block that begins past its window.
     for (let row = 0; row < T; row += rowsOfBlock) {
-      const rows = min(T, row + rowsOfBlock) - row;
+      const keys = min(T, row + rowsOfBlock) - row;
+      const lastBlock = (row + rowsOfBlock - 2 + window) / rowsOfBlock;
+      const rows = min(T, (lastBlock + 1) * rowsOfBlock) - row;
       const corner = bytes(row * T + row);
-      const to = bytes(row * packed);
-      matmul(true, false, rows, width, T - row, scores + corner, T, query + to, packed, dkey + to, packed, 0, 0);
+      const to = bytes(row * stride);
+      const dk = dkey + to;
+      const dv = dvalue + to;
       const from = up + bytes(row * d);
-      matmul(true, false, rows, width, T - row, probabilities + corner, T, from, d, dvalue + to, packed, 0, 0);
+      const initialK: usize = isFirst ? 0 : dk;
+      const initialV: usize = isFirst ? 0 : dv;
+      matmul(true, false, keys, width, rows, scores + corner, T, query + to, stride, dk, stride, initialK, stride);
+      matmul(true, false, keys, width, rows, probabilities + corner, T, from, d, dv, stride, initialV, stride);
     }
     probabilities += bytes(T * T);
   }
+}
+
+/** The first position whose block of columns any row of the block from `row` on sees. */
+function firstSeen(row: i32, window: i32): i32 {
+  return (max(0, row + 1 - window) / rowsOfBlock) * rowsOfBlock;
 }
 
 /** s = p scale (s - sum p s), n elements */

@@ -51,3 +51,22 @@ export function exp4(x: v128): v128 {
 export function exp1(x: f32): f32 {
   return f32x4.extract_lane(exp4(splat(x)), 0);
 }
+
+/** tanh x to about 1e-7 of itself: Cephes' polynomial (tanhf) near 0, beyond it 1 - 2 / (e^2x + 1); NaN stays NaN. */
+export function tanh4(x: v128): v128 {
+  const size = f32x4.abs(x);
+  const square = f32x4.mul(x, x);
+  let p = multiplyAdd(splat(-5.70498872745e-3), square, splat(2.06390887954e-2));
+  p = multiplyAdd(p, square, splat(-5.37397155531e-2));
+  p = multiplyAdd(p, square, splat(1.33314422036e-1));
+  p = multiplyAdd(p, square, splat(-3.33332819422e-1));
+  const near = multiplyAdd(f32x4.mul(p, square), x, x);
+  const far = f32x4.sub(splat(1), f32x4.div(splat(2), f32x4.add(exp4(f32x4.add(size, size)), splat(1))));
+  const signed = v128.or(far, v128.and(x, i32x4.splat(0x80000000)));
+  return v128.bitselect(near, signed, f32x4.lt(size, splat(0.625)));
+}
+
+/** As `tanh4`, to the same bits. */
+export function tanh1(x: f32): f32 {
+  return f32x4.extract_lane(tanh4(splat(x)), 0);
+}

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import { differentiable } from './differentiable';
-import { isOrdinary, plainKernels } from './plain-kernels';
-import type { Kernels, KeyValueCache, PositionRows } from './kernels';
+import { composeAttention } from './composed-attention';
+import { differentiable, isFrozen } from './differentiable';
+import type { Kernels, PositionRows } from './kernels';
 
 /** The parts of the composed kernels that a backend may have an operation of its own for. Rows `M`, columns `N`. */
 export interface Primitives {
@@ -18,7 +18,7 @@ export interface Primitives {
   /** `(x - mean) / sqrt(variance + epsilon)` of each row [M, N], and `1 / sqrt(variance + epsilon)` [M, 1]. */
   standardise(x: tf.Tensor2D, epsilon: number): [standardised: tf.Tensor2D, inverseDeviation: tf.Tensor2D];
   /** `dy (1 - y^2)`: the gradient of tanh from its value. */
-  tanhGradient(y: tf.Tensor2D, dy: tf.Tensor2D): tf.Tensor2D;
+  tanhGradient<Values extends tf.Tensor>(y: Values, dy: Values): Values;
   /** [M, N] with `values[i]` added at row i, column `ids[i]`; may write to `x`, which nothing else uses. */
   addAt(x: tf.Tensor2D, ids: Int32Array, values: tf.Tensor1D): tf.Tensor2D;
   gatherRows(table: tf.Tensor2D, ids: Int32Array): tf.Tensor2D;
@@ -39,13 +39,14 @@ export function composeKernels(primitives: Primitives): Composed {
     linear(x, weight, { bias, residual, transposeWeight = false }) {
       const inputs = [x, weight, bias, residual].filter((tensor) => tensor !== undefined);
       return differentiable(inputs, (save) => {
-        save([x, weight]);
+        // A frozen weight is there as long as its model, and x is needed for the weight's gradient alone.
+        if (!isFrozen(weight)) save([x, weight]);
         let value: tf.Tensor2D = tf.matMul(x, weight, false, transposeWeight);
         if (bias) value = primitives.addRow(value, bias);
         if (residual) value = tf.add(value, residual);
         const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
-          const [x, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
-          const gradients: (() => tf.Tensor)[] = [() => tf.matMul(dy, weight, false, !transposeWeight)];
+          const [x, kept = weight] = saved as [tf.Tensor2D, tf.Tensor2D?];
+          const gradients: (() => tf.Tensor)[] = [() => tf.matMul(dy, kept, false, !transposeWeight)];
           gradients.push(() => (transposeWeight ? tf.matMul(dy, x, true, false) : tf.matMul(x, dy, true, false)));
           if (bias) gradients.push(() => primitives.columnSums(dy));
           if (residual) gradients.push(() => dy.clone());
@@ -55,79 +56,7 @@ export function composeKernels(primitives: Primitives): Composed {
       });
     },
 
-    attention(qkv, batch, shape) {
-      if (!isOrdinary(shape)) return plainKernels.attention(qkv, batch, shape);
-      const { heads } = shape;
-      const [rows, packed] = qkv.shape;
-      const [length, width] = [rows / batch, packed / 3 / heads];
-      const scale = 1 / Math.sqrt(width);
-      return differentiable([qkv], (save) => {
-        const [query, key, value] = headsFirst(qkv, batch, heads);
-        const scores = tf.matMul(tf.mul(query, scale), key, false, true);
-        const probabilities = primitives.softmax(tf.add(scores, causalMask(length)));
-        const mixed = headsLast(tf.matMul(probabilities, value), rows);
-        save([query, key, value, probabilities, mixed]);
-        const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
-          const [query, key, value, probabilities, mixed] = saved as tf.Tensor3D[] as [
-            ...[tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D],
-            tf.Tensor2D,
-          ];
-          const dMixed = tf.transpose(tf.reshape(dy, [rows, heads, width]), [1, 0, 2]);
-          const dBlocks = tf.reshape(dMixed, value.shape);
-          // sum_j p_ij dp_ij = sum_d y_id dy_id: the row sums of the softmax gradient, from the smaller tensors.
-          const sums = tf.sum(tf.reshape(tf.mul(dy, mixed), [rows, heads, width]), -1);
-          const along = tf.reshape(tf.transpose(sums), [heads * batch, length, 1]);
-          const dScores = tf.mul(tf.sub(tf.matMul(dBlocks, value, false, true), along), probabilities);
-          const parts = [
-            tf.mul(tf.matMul(dScores, key), scale),
-            tf.mul(tf.matMul(dScores, query, true, false), scale),
-            tf.matMul(probabilities, dBlocks, true, false),
-          ];
-          const together = tf.reshape(tf.concat(parts, 0), [3 * heads, rows, width]);
-          return [tf.reshape(tf.transpose(together, [1, 0, 2]), [rows, packed])];
-        };
-        return { value: mixed, gradient };
-      });
-    },
-
-    cachedAttention(qkv, cache, starts, shape) {
-      if (!isOrdinary(shape)) return plainKernels.cachedAttention(qkv, cache, starts, shape);
-      const { heads } = shape;
-      return tf.tidy(() => {
-        const { batch, capacity } = cache;
-        const [rows, packed] = qkv.shape;
-        const [length, width] = [rows / batch, packed / 3 / heads];
-        const parts = tf.split(qkv, 3, 1).map((part) => blocks(part, batch, heads)) as [
-          tf.Tensor,
-          tf.Tensor,
-          tf.Tensor,
-        ];
-        const places = cachePlaces(cache, starts, length, heads);
-        const write = (kept: tf.Tensor, part: tf.Tensor) =>
-          primitives.replaceRows(kept, places, tf.reshape(part, [places.length, width]));
-        cache.keys = write(cache.keys, parts[1]);
-        cache.values = write(cache.values, parts[2]);
-        const span = starts.reduce((a, b) => Math.max(a, b)) + length;
-        const used = (kept: tf.Tensor) => {
-          const all = tf.reshape(kept, [batch * heads, capacity, width]);
-          return 2 * span > capacity ? all : tf.slice(all, [0, 0, 0], [-1, span, -1]);
-        };
-        const [keys, values] = [used(cache.keys), used(cache.values)] as [tf.Tensor3D, tf.Tensor3D];
-        const query = tf.reshape(tf.mul(parts[0], 1 / Math.sqrt(width)), [batch * heads, length, width]);
-        const mask = cacheMask(starts, length, keys.shape[1], heads);
-        const scores = tf.matMul(query, keys, false, true);
-        const probabilities = primitives.softmax(tf.add(scores, tf.tensor(mask, scores.shape)));
-        const mixed = tf.matMul(probabilities, values);
-        if (length === 1) return tf.reshape(mixed, [rows, packed / 3]);
-        const perRow = tf.transpose(tf.reshape(mixed, [batch, heads, length, width]), [0, 2, 1, 3]);
-        return tf.reshape(perRow, [rows, packed / 3]);
-      });
-    },
-
-    growCache: plainKernels.growCache,
-    rotate: plainKernels.rotate,
-    rmsNorm: plainKernels.rmsNorm,
-    silu: plainKernels.silu,
+    ...composeAttention(primitives),
 
     layerNorm(x, gain, bias, epsilon) {
       return differentiable([x, gain, bias], (save) => {
@@ -141,9 +70,40 @@ export function composeKernels(primitives: Primitives): Composed {
           const centred = tf.sub(weighted, primitives.rowMeans(weighted));
           const projected = tf.mul(standardised, primitives.rowMeans(tf.mul(along, gain)));
           const dx = tf.mul(tf.sub(centred, projected), inverseDeviation);
-          return [dx, primitives.columnSums(along), primitives.columnSums(dy)];
+          return [dx, () => primitives.columnSums(along), () => primitives.columnSums(dy)];
         };
         return { value: primitives.layerNorm(x, gain, bias, epsilon), gradient };
+      });
+    },
+
+    rmsNorm(x, gain, epsilon, gainOffset) {
+      return differentiable([x, gain], (save) => {
+        const inverse = tf.rsqrt(tf.add(primitives.rowMeans(tf.square(x)), epsilon)) as tf.Tensor2D;
+        const factors = (gain: tf.Tensor) => (gainOffset === 0 ? gain : tf.add(gain, gainOffset));
+        save([x, gain, inverse]);
+        const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+          const [x, gain, inverse] = saved as [tf.Tensor2D, tf.Tensor1D, tf.Tensor2D];
+          // dx = (g - n mean(g n)) inverse with g = dy gain and n the normed x
+          const normed = tf.mul<tf.Tensor2D>(x, inverse);
+          const along = tf.mul<tf.Tensor2D>(dy, normed);
+          const dx = () => {
+            const projected = tf.mul(normed, primitives.rowMeans(tf.mul(along, factors(gain))));
+            return tf.mul(tf.sub(tf.mul(dy, factors(gain)), projected), inverse);
+          };
+          return [dx, () => primitives.columnSums(along)];
+        };
+        return { value: tf.mul<tf.Tensor2D>(tf.mul(x, inverse), factors(gain)), gradient };
+      });
+    },
+
+    rotate(packed, { cosines, sines }, rotated) {
+      return differentiable([packed], (save) => {
+        save([cosines, sines]);
+        const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+          const [cosines, sines] = saved as [tf.Tensor2D, tf.Tensor2D];
+          return [turn(dy, cosines, tf.neg(sines), rotated)];
+        };
+        return { value: turn(packed, cosines, sines, rotated), gradient };
       });
     },
 
@@ -158,6 +118,16 @@ export function composeKernels(primitives: Primitives): Composed {
         const inner = tf.mul(tf.add(tf.mul(square, 1.5 * 0.044715 * root), 0.5 * root), x) as tf.Tensor2D;
         // The slope alone is kept, one tensor and not two.
         save([tf.add(share, primitives.tanhGradient(tanh, inner))]);
+        return { value, gradient: (dy: tf.Tensor2D, [slope]: tf.Tensor[]) => [tf.mul(dy, slope as tf.Tensor)] };
+      });
+    },
+
+    silu(x) {
+      return differentiable([x], (save, isRecorded) => {
+        const share = tf.sigmoid(x);
+        const value = tf.mul<tf.Tensor2D>(x, share);
+        // s + x s (1 - s); the slope alone is kept.
+        if (isRecorded) save([tf.add(share, tf.sub(value, tf.mul(value, share)))]);
         return { value, gradient: (dy: tf.Tensor2D, [slope]: tf.Tensor[]) => [tf.mul(dy, slope as tf.Tensor)] };
       });
     },
@@ -198,7 +168,7 @@ export function composeKernels(primitives: Primitives): Composed {
         const rows = primitives.gatherRows(table, ids);
         const value = positions ? tf.add(rows, primitives.gatherRows(positions.table, positions.ids)) : rows;
         const gradient = (dy: tf.Tensor2D) =>
-          shapes.map((shape, i) => primitives.scatterRows(dy, i === 0 ? ids : positions!.ids, shape));
+          shapes.map((shape, i) => () => primitives.scatterRows(dy, i === 0 ? ids : positions!.ids, shape));
         return { value: value as tf.Tensor2D, gradient };
       });
     },
@@ -235,64 +205,18 @@ export const plainPrimitives: Primitives = {
   },
 };
 
-/** The packed [B*T, 3H] as query, key and value, each [heads*B, T, H/heads]: views of one transposed tensor. */
-function headsFirst(qkv: tf.Tensor2D, batch: number, heads: number): [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D] {
-  const [rows, packed] = qkv.shape;
-  const width = packed / 3 / heads;
-  const turned = tf.transpose(tf.reshape(qkv, [rows, 3 * heads, width]), [1, 0, 2]);
-  return tf.split(tf.reshape(turned, [3 * heads * batch, rows / batch, width]), 3, 0) as [
-    ...[tf.Tensor3D, tf.Tensor3D, tf.Tensor3D],
-  ];
-}
-
-/** [heads*B, T, W] to [B*T, heads*W]. */
-function headsLast(mixed: tf.Tensor, rows: number): tf.Tensor2D {
-  const width = mixed.shape.at(-1)!;
-  const heads = mixed.size / rows / width;
-  return tf.reshape(tf.transpose(tf.reshape(mixed, [heads, rows, width]), [1, 0, 2]), [rows, heads * width]);
-}
-
-/** [B*T, H] with the values in the order [B, heads, T, H/heads]. */
-function blocks(part: tf.Tensor, batch: number, heads: number): tf.Tensor {
-  const [rows, hidden] = part.shape as [number, number];
-  if (rows === batch) return part;
-  return tf.transpose(tf.reshape(part, [batch, rows / batch, heads, hidden / heads]), [0, 2, 1, 3]);
-}
-
-const masked = -1e9;
-let lastMask: { length: number; values: Float32Array } | undefined;
-
-/** [1, T, T]: 0 on and below the diagonal, far below every score above it. The values of the last length are remembered. */
-function causalMask(length: number): tf.Tensor3D {
-  if (lastMask?.length !== length) {
-    const values = new Float32Array(length * length);
-    for (let t = 0; t < length; t++) values.fill(masked, t * length + t + 1, (t + 1) * length);
-    lastMask = { length, values };
-  }
-  return tf.tensor3d(lastMask.values, [1, length, length]);
-}
-
-/** [B, heads, T, span]: 0 where the token at position starts + t may look. */
-export function cacheMask(starts: Int32Array, length: number, span: number, heads: number): Float32Array {
-  const values = new Float32Array(starts.length * heads * length * span);
-  for (let row = 0; row < values.length / span; row++) {
-    const start = starts[Math.floor(row / heads / length)] as number;
-    values.fill(masked, row * span + start + (row % length) + 1, (row + 1) * span);
-  }
-  return values;
-}
-
-/** Where the new tokens of each row and head go, the cache read as [B*heads*capacity, H/heads]. */
-export function cachePlaces(
-  { batch, capacity }: KeyValueCache,
-  starts: Int32Array,
-  length: number,
-  heads: number,
-): Int32Array {
-  const places = new Int32Array(batch * heads * length);
-  for (let block = 0; block < batch * heads; block++) {
-    const first = block * capacity + (starts[Math.floor(block / heads)] as number);
-    for (let t = 0; t < length; t++) places[block * length + t] = first + t;
-  }
-  return places;
+/** The first `rotated` heads of each row turned by their angles, the others as they are. */
+function turn(packed: tf.Tensor2D, cosines: tf.Tensor2D, sines: tf.Tensor2D, rotated: number): tf.Tensor2D {
+  const [rows, width] = packed.shape;
+  const half = cosines.shape[1];
+  const turnedWidth = 2 * half * rotated;
+  const all = turnedWidth === width;
+  const left = all ? packed : tf.slice(packed, [0, 0], [rows, turnedWidth]);
+  // Halves of a head [2, W / 2] and, for the sines, the two changed about: [a, b] cos + [b, a] [-sin, sin].
+  const halves = tf.reshape(left, [rows, rotated, 2, half]);
+  const cosine = tf.reshape(cosines, [rows, 1, 1, half]);
+  const sine = tf.reshape(tf.concat2d([tf.neg(sines), sines], 1), [rows, 1, 2, half]);
+  const turned = tf.add(tf.mul(halves, cosine), tf.mul(tf.reverse(halves, 2), sine));
+  const heads: tf.Tensor2D = tf.reshape(turned, [rows, turnedWidth]);
+  return all ? heads : tf.concat2d([heads, tf.slice(packed, [0, turnedWidth], [rows, width - turnedWidth])], 1);
 }

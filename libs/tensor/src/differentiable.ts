@@ -22,7 +22,7 @@ interface Engine {
 type Save = (tensors: tf.Tensor[]) => void;
 
 /**
- * Runs a kernel; where a gradient is being recorded, as an operation whose gradient is its own.
+ * Runs a kernel; where a gradient is being recorded, as an operation whose gradient is its own. Of frozen inputs none is taken.
  *
  * @param inputs those that the gradient is taken of, in the order in which it gives theirs
  * @param compute with `isRecorded` false nothing is saved and no gradient asked for
@@ -33,9 +33,10 @@ export function differentiable<Result extends tf.Tensor>(
 ): Result {
   if (!isRecording()) return tf.tidy(() => compute(() => undefined, false).value);
   let gradient: Computed<Result>['gradient'];
+  const trained = [...inputs.entries()].filter(([, input]) => !isFrozen(input));
   // As tf.customGrad does it, but that gradients are asked for one by one: a frozen weight's is never computed.
   return (tf.engine() as unknown as Engine).runKernelFunc<Result>({
-    inputs: Object.fromEntries(inputs.entries()),
+    inputs: Object.fromEntries(trained),
     forwardFunc(_, save) {
       const computed = compute(save, true);
       gradient = computed.gradient;
@@ -43,7 +44,12 @@ export function differentiable<Result extends tf.Tensor>(
     },
     backwardsFunc(dy, saved) {
       const gradients = gradient!(dy, saved);
-      return Object.fromEntries(gradients.map((each, i) => [i, typeof each === 'function' ? each : () => each]));
+      return Object.fromEntries(
+        trained.map(([i]) => {
+          const each = gradients[i]!;
+          return [i, typeof each === 'function' ? each : () => each];
+        }),
+      );
     },
   });
 }

@@ -10,6 +10,10 @@ import {
   layerNorm,
   linear,
   logProbability,
+  rmsNorm,
+  rotaryAngles,
+  rotate,
+  silu,
   valueAndGradients,
 } from './index';
 import { randomFloats, randomIds } from './test-decoder';
@@ -54,6 +58,14 @@ async function read(compute: () => tf.Tensor): Promise<Float32Array> {
   return values;
 }
 
+/** Of four tokens, one far on, with d frequencies. */
+function anglesOf(d: number) {
+  return rotaryAngles(
+    Int32Array.of(0, 1, 5, 900),
+    Float32Array.from({ length: d }, (_, i) => 1 / (1 + i)),
+  );
+}
+
 const two = (shape: number[]) => shape as [number, number];
 const widths = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 17];
 const cases: [string, number[][], Operation][] = [
@@ -63,7 +75,18 @@ const cases: [string, number[][], Operation][] = [
       [[5, d], [d], [d]],
       (x, g, b) => layerNorm(x as tf.Tensor2D, g as tf.Tensor1D, b as tf.Tensor1D, 0.1),
     ],
+    [
+      'rmsNorm',
+      [[5, d], [d]],
+      (x, g) => rmsNorm(x as tf.Tensor2D, g as tf.Tensor1D, { epsilon: 0.1, gainOffset: d % 2 }),
+    ],
     ['gelu', [[3, d]], (x) => gelu(x as tf.Tensor2D)],
+    ['silu', [[3, d]], (x) => silu(x as tf.Tensor2D)],
+    ...[2, 3].map((rotated): [string, number[][], Operation] => [
+      `rotate, ${rotated} heads of three`,
+      [[4, 6 * d]],
+      (x) => rotate(x as tf.Tensor2D, anglesOf(d), { rotated }),
+    ]),
     ['entropy', [[4, d + 1]], (x) => entropy(x as tf.Tensor2D)],
     ['logProbability', [[4, d]], (x) => logProbability(x as tf.Tensor2D, randomIds(4, d, 1))],
     ['embedding', [[6, d]], (table) => embedding(table as tf.Tensor2D, Int32Array.of(5, 0, 5, 2))],

@@ -215,8 +215,3 @@ function pickRows(table: tf.Tensor2D, ids: Int32Array): tf.Tensor2D {
   });
   return pick(table) as tf.Tensor2D;
 }
-
-/** Whether an attention is one that every kernel set has: as many key heads as heads, no cap, no window, the usual scale. */
-export function isOrdinary({ heads, keyHeads, headWidth, scale, softCap, window }: AttentionHeads): boolean {
-  return keyHeads === heads && softCap === undefined && window === undefined && scale === 1 / Math.sqrt(headWidth);
-}

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { composeKernels } from '../composed-kernels';
 import { isRecording } from '../differentiable';
-import { isOrdinary } from '../plain-kernels';
 import type { Kernels } from '../kernels';
 import { attendToCache } from './attend-to-cache';
 import { bfloat16Embedding, bfloat16Linear, isBfloat16 } from './bfloat16';
@@ -19,14 +18,16 @@ export const tensorflowKernels: Kernels = {
 
   linear: (x, weight, options) => (isBfloat16(weight) ? bfloat16Linear : composed.linear)(x, weight, options),
   embedding: (table, ids, positions) =>
-    (isBfloat16(table) ? bfloat16Embedding : composed.embedding)(table, ids, positions),
+    (isBfloat16(table) || (positions && isBfloat16(positions.table)) ? bfloat16Embedding : composed.embedding)(
+      table,
+      ids,
+      positions,
+    ),
 
   gelu: (x) => (isRecording() ? composed.gelu(x) : geluChain(x)),
 
-  cachedAttention: (qkv, cache, starts, heads) =>
-    qkv.shape[0] === cache.batch && isOrdinary(heads)
-      ? attendToCache(qkv, cache, starts, heads.heads)
-      : composed.cachedAttention(qkv, cache, starts, heads),
+  cachedAttention: (packed, cache, starts, heads) =>
+    (packed.shape[0] === cache.batch ? attendToCache : composed.cachedAttention)(packed, cache, starts, heads),
 
   async sumOfSquares(tensors) {
     if (tensors.length === 0) return 0;

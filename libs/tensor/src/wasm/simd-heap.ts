@@ -38,7 +38,12 @@ export type KernelModule = Record<
   | 'logProbability'
   | 'logProbabilityGradient'
   | 'matmul'
+  | 'rmsNorm'
+  | 'rmsNormGradient'
+  | 'rotate'
   | 'scatterRows'
+  | 'silu'
+  | 'siluGradient'
   | 'sumRows'
   | 'useScratch',
   Kernel

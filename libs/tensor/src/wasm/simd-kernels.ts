@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
-import { differentiable } from '../differentiable';
-import type { Kernels } from '../kernels';
+import { differentiable, isFrozen } from '../differentiable';
+import type { AttentionHeads, Kernels } from '../kernels';
 import { separateMoments, type Update } from '../moments';
-import { isOrdinary, plainKernels } from '../plain-kernels';
+import { plainKernels } from '../plain-kernels';
 import type { SimdHeap } from './simd-heap';
 
 /** The kernels of `kernels/`, on the heap of TensorFlow.js' wasm backend, with their gradients. */
@@ -47,6 +47,21 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
     return gradient;
   }
 
+  function activation(forward: 'gelu' | 'silu', backward: 'geluGradient' | 'siluGradient') {
+    return (x: tf.Tensor2D) =>
+      differentiable([x], (save) => {
+        save([x]);
+        const value = output<tf.Rank.R2>(x.shape);
+        module[forward](address(x), address(value), x.size);
+        const gradient = (dy: tf.Tensor2D, [x]: tf.Tensor[]) => {
+          const dx = output(dy.shape);
+          module[backward](address(x as tf.Tensor), address(dy), address(dx), dx.size);
+          return [dx];
+        };
+        return { value, gradient };
+      });
+  }
+
   /** Gives a tensor values of its own, so that writing to them changes no clone. */
   function unshare(variable: tf.Variable): void {
     if (heap.shares(variable) > 1) tf.tidy(() => variable.assign(tf.tensor(variable.dataSync(), variable.shape)));
@@ -66,11 +81,12 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
     linear(x, weight, { bias, residual, transposeWeight = false }) {
       const inputs = [x, weight, bias, residual].filter((tensor) => tensor !== undefined);
       return differentiable(inputs, (save) => {
-        save([x, weight]);
+        // A frozen weight is there as long as its model, and x is needed for the weight's gradient alone.
+        if (!isFrozen(weight)) save([x, weight]);
         const value = product(x, weight, { transposeB: transposeWeight, ...startingFrom(bias, residual) });
         const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
-          const [x, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
-          const gradients: (() => tf.Tensor)[] = [() => product(dy, weight, { transposeB: !transposeWeight })];
+          const [x, kept = weight] = saved as [tf.Tensor2D, tf.Tensor2D?];
+          const gradients: (() => tf.Tensor)[] = [() => product(dy, kept, { transposeB: !transposeWeight })];
           gradients.push(() =>
             transposeWeight ? product(dy, x, { transposeA: true }) : product(x, dy, { transposeA: true }),
           );
@@ -82,53 +98,85 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
       });
     },
 
-    attention(qkv, batch, shape) {
-      if (!isOrdinary(shape)) return plainKernels.attention(qkv, batch, shape);
-      const { heads } = shape;
-      const [rows, packed] = qkv.shape;
-      const [length, width] = [rows / batch, packed / 3 / heads];
-      const numbers = [batch, length, heads, width];
-      return differentiable([qkv], (save, isRecorded) => {
-        const value = output<tf.Rank.R2>([rows, packed / 3]);
+    attention(packed, batch, shape) {
+      const [rows, width] = packed.shape;
+      const { heads, softCap } = shape;
+      const length = rows / batch;
+      const numbers = [batch, length, ...numbersOf(shape, length)];
+      return differentiable([packed], (save, isRecorded) => {
+        const value = output<tf.Rank.R2>([rows, heads * shape.headWidth]);
         if (!isRecorded) {
           const [probabilities] = heap.workspace(4 * length * length) as [number];
-          module.attention(address(qkv), address(value), probabilities, 0, ...numbers);
+          module.attention(address(packed), address(value), probabilities, 0, ...numbers);
           return { value };
         }
         const probabilities = output<tf.Rank.R3>([batch * heads, length, length]);
-        module.attention(address(qkv), address(value), address(probabilities), 1, ...numbers);
-        save([qkv, probabilities]);
+        module.attention(address(packed), address(value), address(probabilities), 1, ...numbers);
+        save([packed, probabilities]);
         const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
-          const [qkv, probabilities] = saved as [tf.Tensor2D, tf.Tensor3D];
-          const dqkv = output<tf.Rank.R2>([rows, packed]);
-          const [scores] = heap.workspace(4 * length * length) as [number];
-          const inputs = [address(qkv), address(probabilities), address(dy)];
-          module.attentionGradient(...inputs, address(dqkv), scores, ...numbers);
-          return [dqkv];
+          const [packed, probabilities] = saved as [tf.Tensor2D, tf.Tensor3D];
+          const dpacked = output<tf.Rank.R2>([rows, width]);
+          const tanhBytes = softCap === undefined ? 0 : 4 * 32 * length;
+          const [scores, tanhs] = heap.workspace(4 * length * length, tanhBytes) as [number, number];
+          const inputs = [address(packed), address(probabilities), address(dy)];
+          module.attentionGradient(...inputs, address(dpacked), scores, tanhs, ...numbers);
+          return [dpacked];
         };
         return { value, gradient };
       });
     },
 
-    cachedAttention(qkv, cache, starts, shape) {
-      if (!isOrdinary(shape)) return plainKernels.cachedAttention(qkv, cache, starts, shape);
-      const { heads } = shape;
+    cachedAttention(packed, cache, starts, shape) {
       const { batch, capacity } = cache;
-      const [rows, packed] = qkv.shape;
-      const value = output<tf.Rank.R2>([rows, packed / 3]);
+      const rows = packed.shape[0];
+      const value = output<tf.Rank.R2>([rows, shape.heads * shape.headWidth]);
       const [startsAt, weights] = heap.workspace(starts.byteLength, 4 * capacity) as [number, number];
       heap.write(startsAt, starts);
       module.cachedAttention(
-        ...[address(qkv), address(cache.keys), address(cache.values), startsAt, weights, address(value)],
-        ...[batch, rows / batch, capacity, heads, packed / 3 / heads],
+        ...[address(packed), address(cache.keys), address(cache.values), startsAt, weights, address(value)],
+        ...[batch, rows / batch, capacity, ...numbersOf(shape, capacity)],
       );
       return value;
     },
 
     growCache: plainKernels.growCache,
-    rotate: plainKernels.rotate,
-    rmsNorm: plainKernels.rmsNorm,
-    silu: plainKernels.silu,
+
+    rotate(packed, { cosines, sines }, rotated) {
+      const [rows, width] = packed.shape;
+      const half = cosines.shape[1];
+      const turn = (x: tf.Tensor2D, angles: tf.Tensor[], direction: 1 | -1) => {
+        const turned = output<tf.Rank.R2>([rows, width]);
+        module.rotate(...[x, ...angles, turned].map(address), rows, width, half, rotated, direction);
+        return turned;
+      };
+      return differentiable([packed], (save) => {
+        save([cosines, sines]);
+        const gradient = (dy: tf.Tensor2D, angles: tf.Tensor[]) => [turn(dy, angles, -1)];
+        return { value: turn(packed, [cosines, sines], 1), gradient };
+      });
+    },
+
+    rmsNorm(x, gain, epsilon, gainOffset) {
+      const [rows, width] = x.shape;
+      return differentiable([x, gain], (save) => {
+        const value = output<tf.Rank.R2>([rows, width]);
+        const inverses = output<tf.Rank.R1>([rows]);
+        module.rmsNorm(...[x, gain, value, inverses].map(address), rows, width, epsilon, gainOffset);
+        save([x, gain, inverses]);
+        const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+          const [x, kept, inverses] = saved as [tf.Tensor2D, tf.Tensor1D, tf.Tensor1D];
+          const dx = output(x.shape);
+          const dgain = isFrozen(gain) ? undefined : output(gain.shape);
+          const inputs = [x, kept, dy, inverses, dx].map(address);
+          module.rmsNormGradient(...inputs, dgain ? address(dgain) : 0, rows, width, gainOffset);
+          return dgain ? [dx, dgain] : [dx];
+        };
+        return { value, gradient };
+      });
+    },
+
+    silu: activation('silu', 'siluGradient'),
+    gelu: activation('gelu', 'geluGradient'),
 
     layerNorm(x, gain, bias, epsilon) {
       const [rows, width] = x.shape;
@@ -144,20 +192,6 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
           const inputs = [address(x), address(gain), address(dy), address(statistics)];
           module.layerNormGradient(...inputs, ...gradients.map(address), rows, width);
           return gradients;
-        };
-        return { value, gradient };
-      });
-    },
-
-    gelu(x) {
-      return differentiable([x], (save) => {
-        save([x]);
-        const value = output<tf.Rank.R2>(x.shape);
-        module.gelu(address(x), address(value), x.size);
-        const gradient = (dy: tf.Tensor2D, [x]: tf.Tensor[]) => {
-          const dx = output(dy.shape);
-          module.geluGradient(address(x as tf.Tensor), address(dy), address(dx), dx.size);
-          return [dx];
         };
         return { value, gradient };
       });
@@ -215,8 +249,8 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
           module.addGatheredRows(address(positions.table), positionsAt, address(value), ids.length, width);
         }
         const gradient = (dy: tf.Tensor2D) => {
-          const gradients = [scatterRows(dy, ids, table.shape)];
-          if (positions) gradients.push(scatterRows(dy, positions.ids, positions.table.shape));
+          const gradients = [() => scatterRows(dy, ids, table.shape)];
+          if (positions) gradients.push(() => scatterRows(dy, positions.ids, positions.table.shape));
           return gradients;
         };
         return { value, gradient };
@@ -231,6 +265,14 @@ export function createSimdKernels(heap: SimdHeap): Kernels {
 
     adamw: (parameters) => separateMoments(parameters, updateInPlace),
   };
+}
+
+/** What the attention kernels are told of heads: how many, how wide, and scale, cap (0: none) and window (all of `span`: none). */
+function numbersOf({ heads, keyHeads, headWidth, scale, softCap, window }: AttentionHeads, span: number): number[] {
+  // The usual scale as it is rounded in float32 at every step, whose bits trained models have.
+  const usual = Math.fround(1 / Math.fround(Math.sqrt(headWidth)));
+  const rounded = scale === 1 / Math.sqrt(headWidth) ? usual : scale;
+  return [heads, keyHeads, headWidth, rounded, softCap ?? 0, Math.min(window ?? span, span)];
 }
 
 interface ProductOptions {
