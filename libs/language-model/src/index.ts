@@ -37,6 +37,6 @@ export { lastTokenRows, packSequences, responseRows, type ResponseRows, type Tok
 export { modelGradients } from './model-gradients';
 export { tokenLogProbabilities } from './token-log-probabilities';
 export { loadTokenizer, type Tokenizer } from './tokenizer';
-export { weightFiles } from './weight-files';
+export { digestWeights, weightFiles } from './weight-files';
 export { wordTokenizerFiles } from './word-tokenizer';
 export type { WrittenForm } from './write-model';

@@ -6,7 +6,6 @@ import { pearson, spearman } from '@surefoot/risk';
 import { drawPairs, sampleTask } from './builtin-pairs';
 import { encodePairs } from './encode-pairs';
 import { disposeEnsemble, loadEnsemble, type RewardEnsemble } from './ensemble';
-import { scorePairs } from './evaluate-member';
 import { fitScoreNormaliser, normaliseScores } from './score-normaliser';
 import { scoreSequences } from './score-sequences';
 
@@ -104,7 +103,7 @@ async function referenceScores(
   const judged = judge && normalise(prompts, await scoreSequences(judge, sequences));
   return {
     prompts,
-    members: ensemble.members.map((_, k) => normalised.map(({ members }) => members[k] as number)),
+    members: ensemble.seeds.map((_, k) => normalised.map(({ members }) => members[k] as number)),
     variance: normalised.map(({ variance }) => variance as number),
     gold: normalise(prompts, gold).map(({ members }) => members[0] as number),
     judge: judged ? judged.map(({ members }) => members[0] as number) : null,
@@ -138,12 +137,16 @@ async function accuracies(
 ): Promise<number[]> {
   const pairs = await drawPairs(task, base, ensemble.tokenizer, { prompts, count: 2000, seed, purpose: 'fresh pairs' });
   const { encoded } = encodePairs(ensemble.tokenizer, pairs, ensemble.maxTokens);
-  const result: number[] = [];
-  for (const member of ensemble.members) {
-    const { chosen, rejected } = await scorePairs(member, encoded);
-    result.push(heldOutReport(chosen, rejected).accuracy);
-  }
-  return result;
+  const chosen = await scoreSequences(
+    ensemble,
+    encoded.map((pair) => pair.chosen),
+  );
+  const rejected = await scoreSequences(
+    ensemble,
+    encoded.map((pair) => pair.rejected),
+  );
+  const member = (scores: Float32Array[], k: number) => scores.map((row) => row[k] as number);
+  return ensemble.seeds.map((_, k) => heldOutReport(member(chosen, k), member(rejected, k)).accuracy);
 }
 
 function varianceByCategory(task: BuiltinTask, { prompts, variance }: Reference): Record<string, number> {

@@ -1,4 +1,5 @@
 import { DomainError } from '@surefoot/errors';
+import type { WeightForm } from '@surefoot/language-model';
 import type { RolloutRow } from '@surefoot/preference';
 import { encodeSequence } from './encode-pairs';
 import { disposeEnsemble, loadEnsemble } from './ensemble';
@@ -13,9 +14,13 @@ import { scoreSequences } from './score-sequences';
  * @returns [K] what was written
  * @throws DomainError invalid_argument naming the rollout that cannot be scored; failed_precondition where scores do not vary
  */
-export async function calibrateEnsemble(folder: string, rollouts: RolloutRow[]): Promise<Calibration[]> {
+export async function calibrateEnsemble(
+  folder: string,
+  rollouts: RolloutRow[],
+  { weights = 'auto' }: { weights?: WeightForm } = {},
+): Promise<Calibration[]> {
   const file = await readEnsembleFile(folder);
-  const ensemble = await loadEnsemble(folder);
+  const ensemble = await loadEnsemble(folder, { weights });
   try {
     const sequences = rollouts.map((rollout) => {
       try {

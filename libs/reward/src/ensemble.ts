@@ -3,40 +3,36 @@ import { basename, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { digestText } from '@surefoot/files';
 import {
-  disposeModel,
-  loadModel,
+  isAdapterFolder,
   loadTokenizer,
   parameterCount,
   readModelConfig,
-  type LanguageModel,
   type ModelConfig,
   type Tokenizer,
+  type WeightForm,
 } from '@surefoot/language-model';
-import { readEnsembleFile, type EnsembleFile } from './ensemble-file';
+import { adapterBase } from './adapter-base';
+import { readEnsembleFile, type EnsembleFile, type EnsembleKind } from './ensemble-file';
+import type { MemberRange } from './ensemble-kind';
+import { kindsOfEnsemble } from './ensemble-kinds';
 import type { Calibration } from './ensemble-statistics';
-
-/** Some of an ensemble's members: from the first to before the last. */
-export interface MemberRange {
-  /** Counted from 0. */
-  from: number;
-  /** The member after the last of them. */
-  to: number;
-}
+import type { LoadedMembers } from './loaded-members';
+import { rewardConfig } from './reward-head';
 
 /** K reward models of one tokenizer, loaded: all of them or some. Everything but `members` is of all. */
 export interface RewardEnsemble {
   name: string;
-  kind: 'full';
-  /** Models with a reward head: K, or those of the range that was asked for. */
-  members: LanguageModel[];
-  /** [K] */
+  kind: EnsembleKind;
+  /** K, or those of the range that was asked for. */
+  members: LoadedMembers;
+  /** Of the models that score: one, or one of each member. */
   configs: ModelConfig[];
   tokenizer: Tokenizer;
   /** [K] */
   calibration: Calibration[];
   /** [K] */
   seeds: number[];
-  /** [K] sha256 of each member's weights; empty where an ensemble of several does not note it. */
+  /** [K] sha256 of what each member has of its own; empty where an ensemble of several does not note it. */
   memberDigests: string[];
   /** sha256 of everything that decides a score: weights, calibration and tokenizer. */
   digest: string;
@@ -45,8 +41,10 @@ export interface RewardEnsemble {
 }
 
 /**
- * Loads an ensemble folder, or a plain reward-model folder as an ensemble of one member with mean 0 and scale 1.
+ * Loads an ensemble folder, or a plain reward-model or adapter folder as an ensemble of one member with mean 0 and scale 1.
  *
+ * @param options.adapter folder of an adapter on the model of `folder`, which is then that one member
+ * @param options.weights default `auto`
  * @param options.range the members to load, default all; of the others the configurations alone are read, so that threads can
  *   share an ensemble. Its digests are those of all members; every one is checked where it is loaded.
  * @throws DomainError not_found, invalid_argument where a file is malformed; failed_precondition where a member's weights are
@@ -54,59 +52,66 @@ export interface RewardEnsemble {
  *
  * Tensors: the caller disposes the ensemble with {@link disposeEnsemble}.
  */
-export async function loadEnsemble(folder: string, { range }: { range?: MemberRange } = {}): Promise<RewardEnsemble> {
-  const { file, paths } = await readFolder(folder);
-  const { from, to } = range ?? { from: 0, to: paths.length };
-  const own = paths.slice(from, to);
+export async function loadEnsemble(
+  folder: string,
+  { range, weights = 'auto', adapter }: { range?: MemberRange; weights?: WeightForm; adapter?: string } = {},
+): Promise<RewardEnsemble> {
+  const file = await readFolder(folder, adapter);
+  const kind = kindsOfEnsemble[file.kind];
+  const models = kind.modelFolders(folder, file);
+  const loading = range ?? { from: 0, to: file.members.length };
   // Reading a large tokenizer takes longer than a small model: each only where its member is loaded.
-  const tokenizer = await sharedTokenizer([...new Set([paths[0] as string, ...own])]);
-  const configs = await Promise.all(paths.map(readModelConfig));
-  const members: LanguageModel[] = [];
-  try {
-    for (const [i, path] of own.entries()) {
-      const model = await loadModel(path, { head: 'reward' });
-      members.push(model);
-      const expected = file.members[from + i]?.sha256;
-      if (expected && model.digest !== expected)
-        throw new DomainError('failed_precondition', `${path}: the weights are not those that ensemble.json names`);
-      if (model.config.vocabularySize < tokenizer.vocabularySize)
-        throw new DomainError('failed_precondition', `${path}: the model has fewer token ids than its tokenizer`);
-    }
-  } catch (error) {
-    members.forEach(disposeModel);
-    throw error;
-  }
+  const own = models.slice(loading.from, loading.to);
+  const tokenizer = await sharedTokenizer([...new Set([models[0]!, ...own])]);
+  const configs = (await Promise.all(models.map(readModelConfig))).map(rewardConfig);
+  const narrow = configs.findIndex(({ vocabularySize }) => vocabularySize < tokenizer.vocabularySize);
+  if (narrow >= 0)
+    throw new DomainError('failed_precondition', `${models[narrow]}: the model has fewer token ids than its tokenizer`);
+  const { digests, ...members } = await kind.load({ folder, file, range: loading, weights });
   const maxTokens = Math.min(...configs.map(({ maxPositions }) => maxPositions));
-  return { ...describeEnsemble(file, members, tokenizer), members, configs, maxTokens };
+  return { ...describeEnsemble(file, digests, tokenizer), members, configs, maxTokens };
 }
 
-/**
- * What is to be known before an ensemble is loaded.
- *
- * @returns K, and the numbers that the parameters of its largest member hold
- * @throws as {@link loadEnsemble}, as far as files other than weights and tokenizers are at fault
- */
-export async function ensembleSize(folder: string): Promise<{ members: number; parameters: number }> {
-  const { paths } = await readFolder(folder);
-  const configs = await Promise.all(paths.map(readModelConfig));
-  return { members: paths.length, parameters: Math.max(...configs.map(parameterCount)) };
+/** What is to be known of an ensemble before it is loaded. */
+export interface EnsembleSize {
+  /** K */
+  members: number;
+  /** Numbers that the largest model holds. */
+  parameters: number;
+  /** Whether threads may share the members, each with some of them. */
+  isDivisible: boolean;
+}
+
+/** @throws as {@link loadEnsemble}, as far as files other than weights and tokenizers are at fault */
+export async function ensembleSize(folder: string, { adapter }: { adapter?: string } = {}): Promise<EnsembleSize> {
+  const file = await readFolder(folder, adapter);
+  const { isDivisible, modelFolders } = kindsOfEnsemble[file.kind];
+  const configs = (await Promise.all(modelFolders(folder, file).map(readModelConfig))).map(rewardConfig);
+  return {
+    members: file.members.length,
+    parameters: Math.max(...configs.map(parameterCount)),
+    isDivisible: await isDivisible(folder, file),
+  };
 }
 
 /** The tokenizer of such a folder alone, without any weights. @throws as {@link loadEnsemble} */
 export async function loadEnsembleTokenizer(folder: string): Promise<Tokenizer> {
-  return sharedTokenizer((await readFolder(folder)).paths);
+  const file = await readFolder(folder);
+  return sharedTokenizer(kindsOfEnsemble[file.kind].modelFolders(folder, file));
 }
 
 /** Frees the members' weights. */
 export function disposeEnsemble({ members }: RewardEnsemble): void {
-  members.forEach(disposeModel);
+  members.dispose();
 }
 
-function describeEnsemble(file: EnsembleFile, loaded: LanguageModel[], tokenizer: Tokenizer) {
+function describeEnsemble(file: EnsembleFile, loaded: string[], tokenizer: Tokenizer) {
   // Where it was not noted, a member that is the only one is loaded; of several, threads that share them load others.
-  const only = file.members.length === 1 ? loaded[0]?.digest : undefined;
+  const only = file.members.length === 1 ? loaded[0] : undefined;
   const memberDigests = file.members.map(({ sha256 }) => sha256 || (only ?? ''));
   const calibration = file.members.map(({ mean, scale }) => ({ mean, scale }));
+  // What the members share decides their scores too; a full ensemble shares nothing.
+  const decisive = [memberDigests, calibration, tokenizer.digest, ...(file.baseSha256 ? [file.baseSha256] : [])];
   return {
     name: file.name,
     kind: file.kind,
@@ -114,19 +119,21 @@ function describeEnsemble(file: EnsembleFile, loaded: LanguageModel[], tokenizer
     calibration,
     seeds: file.members.map(({ seed }) => seed),
     memberDigests,
-    digest: digestText(JSON.stringify([memberDigests, calibration, tokenizer.digest])),
+    digest: digestText(JSON.stringify(decisive)),
   };
 }
 
-async function readFolder(folder: string): Promise<{ file: EnsembleFile; paths: string[] }> {
-  const isPlain = existsSync(join(folder, 'config.json')) && !existsSync(join(folder, 'ensemble.json'));
-  const file = isPlain ? plainFile(folder) : await readEnsembleFile(folder);
-  return { file, paths: file.members.map(({ path }) => join(folder, path)) };
+async function readFolder(folder: string, adapter?: string): Promise<EnsembleFile> {
+  if (adapter !== undefined) return plainFile(adapter, 'adapters', resolve(folder));
+  if (existsSync(join(folder, 'ensemble.json'))) return readEnsembleFile(folder);
+  if (isAdapterFolder(folder)) return plainFile(folder, 'adapters', await adapterBase(folder));
+  return existsSync(join(folder, 'config.json')) ? plainFile(folder, 'full', null) : readEnsembleFile(folder);
 }
 
-function plainFile(folder: string): EnsembleFile {
-  const member = { seed: 0, path: '.', sha256: '', mean: 0, scale: 1 };
-  return { format: 1, name: basename(resolve(folder)), kind: 'full', base: null, members: [member] };
+/** An ensemble of the one member that a folder is. */
+function plainFile(folder: string, kind: EnsembleKind, base: string | null): EnsembleFile {
+  const member = { seed: 0, path: resolve(folder), sha256: '', mean: 0, scale: 1 };
+  return { format: 1, name: basename(resolve(folder)), kind, base, members: [member] };
 }
 
 async function sharedTokenizer(paths: string[]): Promise<Tokenizer> {

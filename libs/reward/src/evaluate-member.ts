@@ -1,10 +1,8 @@
-import { join } from 'node:path';
-import { disposeModel, loadModel, type LanguageModel } from '@surefoot/language-model';
 import { heldOutReport, type HeldOutReport } from '@surefoot/preference';
 import type { EncodedPair } from './encode-pairs';
 import type { MemberEntry } from './ensemble-file';
+import type { FittedMember, MemberFit, MemberPlace } from './ensemble-kind';
 import { calibrationOf, type Calibration } from './ensemble-statistics';
-import { scoreSequences } from './score-sequences';
 
 /** Raw scores of pairs by one member. */
 export interface PairScores {
@@ -26,26 +24,26 @@ export interface MemberEvaluation {
 /**
  * Loads a member as users will, and scores the pairs it was fitted to and the held-out ones.
  *
- * @param out ensemble folder; the member's own is `path` inside it
  * @throws DomainError failed_precondition where its scores do not vary, diverged where one is not finite
  */
 export async function evaluateMember(
-  out: string,
-  { path, seed }: { path: string; seed: number },
+  fit: Pick<MemberFit, 'open'>,
+  place: MemberPlace,
   pairs: EncodedPair[],
   heldOut: EncodedPair[],
 ): Promise<MemberEvaluation> {
-  const member = await loadModel(join(out, path), { head: 'reward' });
+  const member = await fit.open(place);
   try {
     const scores = await scorePairs(member, pairs);
     const calibration = calibrationOf([...scores.chosen, ...scores.rejected].map((score) => [score]))[0] as Calibration;
+    const { seed, path } = place;
     return {
-      entry: { seed, path, sha256: member.digest as string, ...calibration },
+      entry: { seed, path, sha256: member.sha256, ...calibration },
       training: heldOutReport(scores.chosen, scores.rejected),
       heldOutScores: await scorePairs(member, heldOut),
     };
   } finally {
-    disposeModel(member);
+    member.dispose();
   }
 }
 
@@ -59,9 +57,7 @@ export function meanScores(scores: PairScores[]): PairScores {
 }
 
 /** Raw scores of pairs by one member, in their order. */
-export async function scorePairs(member: LanguageModel, pairs: EncodedPair[]): Promise<PairScores> {
-  const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
-  const rows = await scoreSequences({ members: [member], maxTokens: member.config.maxPositions }, sequences);
-  const scores = rows.map(([score]) => score as number);
+async function scorePairs(member: Pick<FittedMember, 'score'>, pairs: EncodedPair[]): Promise<PairScores> {
+  const scores = await member.score([...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)]);
   return { chosen: scores.slice(0, pairs.length), rejected: scores.slice(pairs.length) };
 }

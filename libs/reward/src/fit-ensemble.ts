@@ -2,8 +2,6 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
-import { publishFolder } from '@surefoot/files';
-import { disposeModel, saveModel } from '@surefoot/language-model';
 import {
   heldOutReport,
   longerWins,
@@ -12,12 +10,13 @@ import {
   type PreferencePair,
 } from '@surefoot/preference';
 import { backendIdentity, currentBackend } from '@surefoot/tensor';
-import { encodePairs, type EncodedPair, type EncodedPairs } from './encode-pairs';
+import { encodePairs, type EncodedPairs } from './encode-pairs';
 import { readEnsembleFile, writeEnsembleFile, type MemberEntry } from './ensemble-file';
 import { evaluateMember, meanScores, type MemberEvaluation, type PairScores } from './evaluate-member';
-import { fitRecord, openFitFolder, resolveTraining, type FitOptions } from './fit-settings';
-import { openStartingPoint, type StartingPoint } from './starting-point';
-import { trainMember, type MemberTraining } from './train-member';
+import type { MemberFit } from './ensemble-kind';
+import { kindsOfEnsemble } from './ensemble-kinds';
+import { fitRecord, openFitFolder, resolveFit, type FitOptions } from './fit-settings';
+import type { OnStep } from './fit-to-pairs';
 
 /** One member after fitting. */
 export interface MemberReport extends MemberEntry {
@@ -88,70 +87,59 @@ export async function fitEnsemble(options: FitOptions): Promise<FitReport> {
  * @throws DomainError invalid_argument listing what is wrong with the options, or where no pair can be used
  */
 export async function openFit(options: FitOptions): Promise<EnsembleFit> {
-  const training = resolveTraining(options);
-  const start = await openStartingPoint(options);
+  const resolved = resolveFit(options);
+  const { kind = 'full', out, name, created, evalPairs = [], members: count, onProgress } = options;
+  const fit = await kindsOfEnsemble[kind].openFit(options, resolved);
   try {
-    const { out, name, base = null, created, evalPairs = [] } = options;
-    const fitted = encodable(start, options.pairs, 'pairs');
-    const held = encodable(start, evalPairs, 'held-out pairs');
-    const places = Array.from({ length: options.members }, (_, k) => ({
-      path: `member-${k}`,
-      seed: 1000 * options.seed + k,
-    }));
+    const fitted = encodable(fit, options.pairs, 'pairs');
+    const held = encodable(fit, evalPairs, 'held-out pairs');
+    const places = Array.from({ length: count }, (_, k) => ({ path: `member-${k}`, seed: 1000 * options.seed + k }));
     const isThere = ({ path }: { path: string }) => existsSync(join(out, path));
+    const progressOf =
+      (member: number | 'trunk'): OnStep =>
+      (step, steps, loss) =>
+        onProgress?.({ member, members: count, step, steps, loss });
     return {
       async begin() {
-        await openFitFolder(out, fitRecord(options, training, sourcesOf(start)));
+        await openFitFolder(out, fitRecord(options, resolved, sourcesOf(fit)));
+        await named('the trunk', () => fit.prepare(fitted.encoded, progressOf('trunk')));
         return places.flatMap((place, k) => (isThere(place) ? [] : [k]));
       },
       async fitMember(k) {
         const place = places[k]!;
-        if (!isThere(place)) await publishMember(options, training, start, fitted.encoded, { k, ...place });
-        return evaluateMember(out, place, fitted.encoded, held.encoded);
+        if (!isThere(place)) await named(`reward member ${k}`, () => fit.fit(place, fitted.encoded, progressOf(k)));
+        return evaluateMember(fit, place, fitted.encoded, held.encoded);
       },
       async finish(evaluations) {
         const members = evaluations.map(({ entry }) => entry);
         const before = existsSync(join(out, 'ensemble.json')) ? (await readEnsembleFile(out)).members : [];
         // One that is whole already may have been calibrated since.
         const grown = before.length < members.length;
-        if (grown) await writeEnsembleFile(out, { format: 1, name, kind: 'full', base, members, created });
+        if (grown) await writeEnsembleFile(out, { format: 1, name, kind, ...(await fit.base()), members, created });
         const calibrationLost = grown && !isDeepStrictEqual(before, members.slice(0, before.length));
         const skipped = { pairs: fitted.skipped, evalPairs: held.skipped };
         return { ...fitReport(evaluations, evalPairs, skipped), calibrationLost };
       },
-      dispose: () => start.dispose(),
+      dispose: () => fit.dispose(),
     };
   } catch (error) {
-    start.dispose();
+    fit.dispose();
     throw error;
   }
 }
 
-async function publishMember(
-  { out, members, onProgress }: FitOptions,
-  training: MemberTraining,
-  start: StartingPoint,
-  pairs: EncodedPair[],
-  { k, path, seed }: { k: number; path: string; seed: number },
-): Promise<void> {
-  const model = start.create(seed);
+/** Says in the error of a fit that diverged what was being fitted. */
+async function named(what: string, fit: () => Promise<void>): Promise<void> {
   try {
-    await trainMember(model, pairs, training, seed, (step, steps, loss) =>
-      onProgress?.({ member: k, members, step, steps, loss }),
-    );
-    await publishFolder(join(out, path), (folder) =>
-      saveModel(model, folder, { tokenizerFolder: start.tokenizerFolder }),
-    );
+    await fit();
   } catch (error) {
     if (error instanceof DomainError && error.kind === 'diverged')
-      throw new DomainError('diverged', `reward member ${k}: ${error.message}`, { cause: error });
+      throw new DomainError('diverged', `${what}: ${error.message}`, { cause: error });
     throw error;
-  } finally {
-    disposeModel(model);
   }
 }
 
-function encodable({ tokenizer, maxTokens }: StartingPoint, pairs: PreferencePair[], what: string): EncodedPairs {
+function encodable({ tokenizer, maxTokens }: MemberFit, pairs: PreferencePair[], what: string): EncodedPairs {
   const result = encodePairs(tokenizer, pairs, maxTokens);
   const [first] = result.skipped;
   if (first && result.encoded.length === 0)
@@ -162,7 +150,7 @@ function encodable({ tokenizer, maxTokens }: StartingPoint, pairs: PreferencePai
   return result;
 }
 
-function sourcesOf({ tokenizer, baseDigest }: StartingPoint): Record<string, unknown> {
+function sourcesOf({ tokenizer, baseDigest }: MemberFit): Record<string, unknown> {
   return { backend: backendIdentity(currentBackend()), tokenizer: tokenizer.digest, base: baseDigest };
 }
 

@@ -4,13 +4,23 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
 import { digestText, listFolder, makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
+import type { AdapterSettings, WeightForm } from '@surefoot/language-model';
 import type { PreferencePair } from '@surefoot/preference';
+import type { EnsembleKind } from './ensemble-file';
+import type { MemberTraining } from './fit-to-pairs';
 import type { StartingPointOptions } from './starting-point';
-import type { MemberTraining } from './train-member';
 
 /** What members are fitted to, from what, and how. */
 export interface FitOptions extends Partial<MemberTraining>, StartingPointOptions {
   pairs: PreferencePair[];
+  /** Default `full`. */
+  kind?: EnsembleKind;
+  /** Of kind `heads`. */
+  heads?: Partial<HeadsTraining>;
+  /** Of kind `adapters`; default rank 8 on all linear modules. */
+  adapters?: Partial<AdapterSettings>;
+  /** How weights that are not trained are held; default `auto`. */
+  weights?: WeightForm;
   /** K, 1..1000. */
   members: number;
   /** Member k has seed `1000 * seed + k`, so that ensembles of different seeds share none. */
@@ -25,10 +35,25 @@ export interface FitOptions extends Partial<MemberTraining>, StartingPointOption
   onProgress?: (progress: FitProgress) => void;
 }
 
+/** How heads and their trunk are fitted, beside what holds for members of every kind. */
+export interface HeadsTraining {
+  /** The trunk is fitted to the pairs before it is frozen, under a head that is then thrown away; null = it stays as it is. */
+  tuneTrunk: Pick<MemberTraining, 'epochs' | 'learningRate'> | null;
+  /** Weight of a head's squared distance from where it began, >= 0. */
+  pull: number;
+}
+
+/** Every hyper-parameter of a fit. */
+export interface ResolvedFit {
+  training: MemberTraining;
+  heads: HeadsTraining;
+  adapters: AdapterSettings;
+}
+
 /** Called after each step of each member. */
 export interface FitProgress {
-  /** Counted from 0. */
-  member: number;
+  /** Counted from 0; `trunk` while what heads share is tuned. */
+  member: number | 'trunk';
   members: number;
   step: number;
   steps: number;
@@ -54,13 +79,13 @@ const trainingDefaults: MemberTraining = {
  *
  * @throws DomainError invalid_argument listing all that are out of range
  */
-export function resolveTraining(options: FitOptions): MemberTraining {
+export function resolveFit(options: FitOptions): ResolvedFit {
   const training = Object.fromEntries(
     Object.entries(trainingDefaults).map(([name, value]) => [name, options[name as keyof MemberTraining] ?? value]),
   ) as unknown as MemberTraining;
   const problems: string[] = [];
   const check = (
-    name: keyof MemberTraining | 'members' | 'seed',
+    name: keyof MemberTraining | 'members' | 'seed' | 'pull' | 'epochs of the trunk' | 'learningRate of the trunk',
     value: number,
     low: number,
     high: number,
@@ -80,8 +105,14 @@ export function resolveTraining(options: FitOptions): MemberTraining {
   check('centring', training.centring, 0, 100, false);
   check('maxGradNorm', training.maxGradNorm, 0, 1e9, false);
   check('tokenBudget', training.tokenBudget, 1, 2 ** 24, true);
+  const heads = { tuneTrunk: null, pull: 0, ...options.heads };
+  check('pull', heads.pull, 0, 1e6, false);
+  if (heads.tuneTrunk) {
+    check('epochs of the trunk', heads.tuneTrunk.epochs, 1, 1e6, true);
+    check('learningRate of the trunk', heads.tuneTrunk.learningRate, 1e-12, 10, false);
+  }
   if (problems.length > 0) throw new DomainError('invalid_argument', problems.join('; '));
-  return training;
+  return { training, heads, adapters: { r: 8, ...options.adapters } };
 }
 
 /**
@@ -91,9 +122,10 @@ export function resolveTraining(options: FitOptions): MemberTraining {
  */
 export function fitRecord(
   options: FitOptions,
-  training: MemberTraining,
+  { training, heads, adapters }: ResolvedFit,
   sources: Record<string, unknown>,
 ): Record<string, unknown> {
+  const { kind = 'full' } = options;
   const record = {
     format: 1,
     name: options.name,
@@ -104,6 +136,9 @@ export function fitRecord(
     config: options.config ?? null,
     initialisation: options.initialisation ?? null,
     training,
+    ...(kind !== 'full' && { kind }),
+    ...(kind === 'heads' && { heads }),
+    ...(kind === 'adapters' && { adapters }),
   };
   // As it will be read back: without fields that are undefined.
   return JSON.parse(JSON.stringify(record)) as Record<string, unknown>;
@@ -120,7 +155,8 @@ export async function openFitFolder(out: string, record: Record<string, unknown>
     const begun = withIdentity((await readJson(path)) as Record<string, unknown>);
     // More members leave those that are there as they are; fewer would leave some over.
     const grows = Number(record['members']) > Number(begun['members']);
-    const different = Object.keys(record).filter(
+    // A kind that the record does not name is `full`.
+    const different = [...new Set([...Object.keys(record), 'kind'])].filter(
       (field) => !isDeepStrictEqual(record[field], begun[field]) && !(field === 'members' && grows),
     );
     if (different.length > 0)

@@ -1,18 +1,15 @@
 export { calibrateEnsemble } from './calibrate';
 export { disagreement, type Disagreement, type TextDisagreement } from './disagreement';
 export { encodeSequence } from './encode-pairs';
-export {
-  disposeEnsemble,
-  ensembleSize,
-  loadEnsemble,
-  loadEnsembleTokenizer,
-  type MemberRange,
-  type RewardEnsemble,
-} from './ensemble';
+export { disposeEnsemble, ensembleSize, loadEnsemble, loadEnsembleTokenizer, type RewardEnsemble } from './ensemble';
+export type { MemberRange } from './ensemble-kind';
 export { ensembleStatistics, type Calibration, type EnsembleStatistics } from './ensemble-statistics';
 export { fitEnsemble, openFit, type EnsembleFit, type FitReport, type MemberReport } from './fit-ensemble';
 export { type MemberEvaluation } from './evaluate-member';
 export { type FitOptions, type FitProgress } from './fit-settings';
+export { headsOnTrunk } from './heads-ensemble';
+export { wholeModels, type LoadedMembers } from './loaded-members';
+export { importEnsemble, type ImportOptions } from './import-ensemble';
 export { fitScoreNormaliser, normaliseScores, type NormalisedScores, type ScoreNormaliser } from './score-normaliser';
 export { scoreSequences } from './score-sequences';
 export { writeBuiltinTask, type BuiltinTaskOptions } from './write-builtin-task';

@@ -1,6 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { packSequences, rewardScores, tokensThatFit } from '@surefoot/language-model';
-import * as tf from '@tensorflow/tfjs';
+import { packSequences, tokensThatFit } from '@surefoot/language-model';
 import type { RewardEnsemble } from './ensemble';
 import { lengthBuckets } from './length-buckets';
 
@@ -27,26 +26,22 @@ export async function scoreSequences(
       'invalid_argument',
       `sequence ${wrong} has ${sequences[wrong]?.length} tokens; the reward models take 1 to ${maxTokens}`,
     );
-  const scores = sequences.map(() => new Float32Array(members.length));
+  const scores = sequences.map(() => new Float32Array(members.count));
   const lengths = sequences.map(({ length }) => length);
   const plan = {
     longest: lengths.reduce((a, b) => Math.max(a, b), 1),
     limit: tokenBudget,
     purpose: 'scoring',
   } as const;
-  const budget = Math.min(...members.map(({ config }) => tokensThatFit(config, plan)));
+  const budget = Math.min(...members.configs.map((config) => tokensThatFit(config, plan)));
   for (const bucket of lengthBuckets(lengths, budget)) {
-    const batch = packSequences(bucket.map((i) => sequences[i] as Int32Array));
-    // All are asked before the first answer is waited for, so that a GPU goes from one to the next.
-    const asked = tf.tidy(() => members.map((member) => tf.tidy(() => rewardScores(member, batch))));
+    const scored = members.scoreBatch(packSequences(bucket.map((i) => sequences[i] as Int32Array)));
     try {
-      const answers = await Promise.all(asked.map((scored) => scored.data()));
-      for (const [k, values] of answers.entries())
-        bucket.forEach((sequence, row) => {
-          (scores[sequence] as Float32Array)[k] = values[row] as number;
-        });
+      const values = await scored.data();
+      for (const [row, sequence] of bucket.entries())
+        scores[sequence]!.set(values.subarray(row * members.count, (row + 1) * members.count));
     } finally {
-      tf.dispose(asked);
+      scored.dispose();
     }
   }
   return scores;

@@ -10,7 +10,8 @@ import {
 import { currentBackend, randomStream } from '@surefoot/tensor';
 import { fastTestBackends } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
-import { batchGradients, trainMember, type MemberTraining } from './train-member';
+import type { MemberTraining } from './fit-to-pairs';
+import { batchGradients, trainMember } from './train-member';
 
 // A GPU in software is slow.
 jest.setTimeout(180_000);
@@ -59,9 +60,7 @@ describe.each(fastTestBackends)('memory of a fit on $title', ({ title, open }) =
     const model = createModel(config, 1);
     const unknown = { ...pairs[0]!, chosen: new Int32Array(24).fill(40) };
     const budget = { ...training, tokenBudget: 64 };
-    await expect(() =>
-      expect(batchGradients(model, [...pairs, unknown], budget)).rejects.toThrow(),
-    ).toNotLeakTensors();
+    await expect(() => expect(batchGradients(model, [...pairs, unknown], budget)).rejects.toThrow()).toNotLeakTensors();
     disposeModel(model);
   });
 

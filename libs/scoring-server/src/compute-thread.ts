@@ -1,3 +1,4 @@
+import type { WeightForm } from '@surefoot/language-model';
 import {
   loadEnsemble,
   scoreSequences,
@@ -33,7 +34,12 @@ export type ComputeProcedures = {
   /** Opens this thread's backend. */
   open(input: { name: BackendName; options: BackendOptions }): Promise<Backend>;
   /** Loads its members of a model folder and warms them with a full batch. */
-  load(input: { folder: string; range: MemberRange; tokenBudget: number }): Promise<EnsembleIdentity>;
+  load(input: {
+    folder: string;
+    range: MemberRange;
+    weights: WeightForm;
+    tokenBudget: number;
+  }): Promise<EnsembleIdentity>;
   /** @param input.ids sequences one after the other @param input.lengths [N] @returns [N * members] raw scores */
   score(input: { ids: Int32Array; lengths: Int32Array }): Promise<Float32Array>;
 };
@@ -45,8 +51,8 @@ const warmTokens = 64;
 
 const procedures: ComputeProcedures = {
   open: ({ name, options }) => openBackend(name, options),
-  async load({ folder, range, tokenBudget }) {
-    ensemble = await loadEnsemble(folder, { range });
+  async load({ folder, range, weights, tokenBudget }) {
+    ensemble = await loadEnsemble(folder, { range, weights });
     budget = tokenBudget;
     await warm(ensemble);
     const { name, digest, kind, configs, calibration, seeds, memberDigests, tokenizer, maxTokens } = ensemble;
@@ -62,7 +68,7 @@ const procedures: ComputeProcedures = {
     let start = 0;
     const sequences = Array.from(lengths, (length) => ids.subarray(start, (start += length)));
     const scores = await scoreSequences(ensemble, sequences, { tokenBudget: budget });
-    const flat = new Float32Array(scores.length * ensemble.members.length);
+    const flat = new Float32Array(scores.length * ensemble.members.count);
     scores.forEach((row, i) => flat.set(row, i * row.length));
     return transferring(flat, [flat.buffer]);
   },

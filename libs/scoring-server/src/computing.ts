@@ -1,4 +1,5 @@
 import { DomainError } from '@surefoot/errors';
+import type { WeightForm } from '@surefoot/language-model';
 import { ensembleSize, type MemberRange } from '@surefoot/reward';
 import { createComputeWorker, workerFile, type ComputeWorker } from '@surefoot/service';
 import { computesOnOneProcessor, type Backend, type BackendName } from '@surefoot/tensor';
@@ -19,6 +20,8 @@ export interface Computing {
 export interface LoadInput {
   folder: string;
   backend: BackendName;
+  /** How weights are held; default `auto`. */
+  weights?: WeightForm;
   /** Processor threads: on wasm so many threads share the members. */
   threads: number;
   requireGpu: boolean;
@@ -36,9 +39,9 @@ interface Share {
 /**
  * Prepares to load an ensemble.
  *
- * On wasm, which computes on one processor a heap, its members are shared by as many threads as there are processors for
- * them; every batch goes to all, and a member's scores are the same bits in whichever it is. Other backends divide each
- * operation among threads of their own and have all members in one.
+ * On wasm, which computes on one processor a heap, members that are models of their own are shared by as many threads as there
+ * are processors for them; every batch goes to all, and a member's scores are the same bits in whichever it is. Other backends
+ * divide each operation among threads of their own and have all members in one; and what members share is in one thread.
  */
 export function startComputing(): Computing {
   let shares: Share[] = [];
@@ -56,15 +59,16 @@ export function startComputing(): Computing {
   }
 
   return {
-    async load({ folder, backend, threads, requireGpu, tokenBudget, onOpened }) {
-      const { members, parameters } = await ensembleSize(folder);
+    async load({ folder, backend, weights = 'auto', threads, requireGpu, tokenBudget, onOpened }) {
+      const { members, parameters, isDivisible } = await ensembleSize(folder);
+      const most = isDivisible ? Math.min(members, threads) : 1;
       const first = startThread();
       const opened = await first.call('open', {
         name: backend,
-        options: { threads, parameters, requireGpu, heaps: Math.min(members, threads) },
+        options: { threads, parameters, requireGpu, heaps: most },
       });
       onOpened?.(opened);
-      const ranges = memberRanges(members, computesOnOneProcessor(opened) ? threads : 1);
+      const ranges = memberRanges(members, computesOnOneProcessor(opened) ? most : 1);
       shares = ranges.map((range, i) => ({ range, worker: i === 0 ? first : startThread() }));
       const loaded = await Promise.all(
         shares.map(async ({ worker, range }) => {
@@ -72,7 +76,7 @@ export function startComputing(): Computing {
             // All of them the backend and build of the first: `auto` is decided once.
             const { name, kernelBuild } = opened;
             if (worker !== first) await worker.call('open', { name, options: { kernelBuild, heaps: shares.length } });
-            return await worker.call('load', { folder, range, tokenBudget });
+            return await worker.call('load', { folder, range, weights, tokenBudget });
           } catch (error) {
             throw shares.length === 1 ? error : atMembers(range, members, error);
           }

@@ -107,6 +107,7 @@ export class Scorer {
     const loading = this.computing.load({
       folder,
       backend: this.config.SUREFOOT_BACKEND,
+      weights: this.config.SUREFOOT_WEIGHTS,
       threads: this.config.SUREFOOT_THREADS ?? availableParallelism(),
       requireGpu: this.config.SUREFOOT_REQUIRE_GPU,
       tokenBudget: this.config.SUREFOOT_TOKEN_BUDGET,

@@ -6,6 +6,7 @@ export const scorerSettings = {
   ...commonSettings,
   SUREFOOT_MODEL: z.string(),
   ...computeSettings,
+  SUREFOOT_WEIGHTS: z.enum(['auto', 'f32', 'bf16-mapped']).default('auto'),
   SUREFOOT_TOKEN_BUDGET: integer(1, 1_048_576).default(4_096),
   SUREFOOT_QUEUE_ROLLOUTS: integer(1, 1_000_000).default(4_096),
 };

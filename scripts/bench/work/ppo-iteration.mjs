@@ -1,7 +1,7 @@
 // One iteration of PPO without services: sample rollouts, score them by ten members, measure, update.
 import { cloneModel, disposeModel, sample } from '@surefoot/language-model';
 import { createLearner, disposeLearner, ppoUpdate, prepareRollouts, resolvePpoConfig } from '@surefoot/ppo';
-import { fitScoreNormaliser, normaliseScores, scoreSequences } from '@surefoot/reward';
+import { fitScoreNormaliser, normaliseScores, scoreSequences, wholeModels } from '@surefoot/reward';
 import { randomStream } from '@surefoot/tensor';
 import { members, policy, texts } from '../models.mjs';
 import { ppo, sizes } from '../sizes.mjs';
@@ -9,7 +9,7 @@ import { ppo, sizes } from '../sizes.mjs';
 export async function ppoIteration({ size }) {
   const model = policy(sizes[size]);
   const reference = cloneModel(model);
-  const ensemble = { members: members(sizes[size]), maxTokens: 128 };
+  const ensemble = { members: wholeModels(members(sizes[size])), maxTokens: 128 };
   const settings = { batchSize: ppo.rollouts, minibatchSize: ppo.rollouts, epochs: ppo.epochs, earlyStopKl: 0 };
   const learner = createLearner(model, reference, resolvePpoConfig(settings), 1);
   const prompts = texts(sizes[size], ppo.rollouts, ppo.prompt);
@@ -48,7 +48,8 @@ export async function ppoIteration({ size }) {
     },
     dispose: () => {
       disposeLearner(learner);
-      [model, reference, ...ensemble.members].forEach(disposeModel);
+      [model, reference].forEach(disposeModel);
+      ensemble.members.dispose();
     },
   };
 }

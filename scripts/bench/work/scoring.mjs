@@ -1,7 +1,6 @@
 // Scoring a batch by one reward model, by ten in a loop (as the service does), and by ten heads on one trunk.
-import { linear, randomStream } from '@surefoot/tensor';
-import { disposeModel, hiddenStates, packSequences } from '@surefoot/language-model';
-import { scoreSequences } from '@surefoot/reward';
+import { randomStream } from '@surefoot/tensor';
+import { headsOnTrunk, scoreSequences, wholeModels } from '@surefoot/reward';
 import { members, policy, texts } from '../models.mjs';
 import { memberCount, scoring, sizes } from '../sizes.mjs';
 import { tf } from './tfjs.mjs';
@@ -10,11 +9,11 @@ export const oneScorer = ({ size }) => scorers(size, 1);
 export const tenScorers = ({ size }) => scorers(size, memberCount);
 
 function scorers(size, count) {
-  const ensemble = { members: members(sizes[size], 0, count), maxTokens: scoring.tokens };
+  const ensemble = { members: wholeModels(members(sizes[size], 0, count)), maxTokens: scoring.tokens };
   const sequences = texts(sizes[size], scoring.rows, scoring.tokens);
   return {
     run: async () => void (await scoreSequences(ensemble, sequences)),
-    dispose: () => ensemble.members.forEach(disposeModel),
+    dispose: () => ensemble.members.dispose(),
   };
 }
 
@@ -22,21 +21,11 @@ export function tenHeads({ size }) {
   const trunk = policy(sizes[size]);
   const { hiddenSize } = sizes[size];
   const random = randomStream(1, 'bench');
-  const heads = tf.tensor2d(
-    Float32Array.from({ length: memberCount * hiddenSize }, () => 0.02 * random.normal()),
-    [memberCount, hiddenSize],
-  );
-  const batch = packSequences(texts(sizes[size], scoring.rows, scoring.tokens));
-  const lastRows = batch.lengths.map((length, row) => row * batch.width + length - 1);
+  const values = Float32Array.from({ length: memberCount * hiddenSize }, () => 0.02 * random.normal());
+  const heads = headsOnTrunk(trunk, tf.tensor2d(values, [memberCount, hiddenSize]));
+  const sequences = texts(sizes[size], scoring.rows, scoring.tokens);
   return {
-    run: async () => {
-      const scores = tf.tidy(() => linear(hiddenStates(trunk, batch, lastRows), heads, { transposeWeight: true }));
-      await scores.data();
-      scores.dispose();
-    },
-    dispose: () => {
-      heads.dispose();
-      disposeModel(trunk);
-    },
+    run: async () => void (await scoreSequences({ members: heads, maxTokens: scoring.tokens }, sequences)),
+    dispose: () => heads.dispose(),
   };
 }

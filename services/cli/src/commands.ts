@@ -12,6 +12,7 @@ import { quickstart } from './commands/quickstart';
 import { report } from './commands/report';
 import { rewardCalibrate } from './commands/reward-calibrate';
 import { rewardDisagree } from './commands/reward-disagree';
+import { rewardImport } from './commands/reward-import';
 import { rewardTrain } from './commands/reward-train';
 import { runs } from './commands/runs';
 import { score } from './commands/score';
@@ -33,6 +34,7 @@ export const commands: CommandSpec[] = [
   logprobs,
   generate,
   rewardTrain,
+  rewardImport,
   rewardCalibrate,
   rewardDisagree,
   score,

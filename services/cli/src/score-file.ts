@@ -1,11 +1,10 @@
 import { DomainError } from '@surefoot/errors';
 import { readRollouts, type InvalidRow, type RolloutLine } from '@surefoot/preference';
-import type { BackendName } from '@surefoot/tensor';
 import type { Context } from './command';
 import { inBatches, inFile } from './lines';
-import { refuseUnavailableWeights, weights } from './model-options';
+import { weights } from './model-options';
 import { flag, option } from './option';
-import { openScorer, scorerOptions } from './scorer';
+import { openScorer, scorerOptions, type ScorerChoice } from './scorer';
 
 /** The options of commands that score a file of rollouts. */
 export const scoreFileOptions = {
@@ -31,20 +30,10 @@ export interface ScoredFile {
  * @throws DomainError naming the rollout that cannot be scored, unless `skipInvalid`; or where none can be
  */
 export async function scoreFile(
-  options: {
-    in: string;
-    skipInvalid: boolean;
-    raw?: boolean;
-    weights: 'auto' | 'f32' | 'bf16-mapped';
-    ensemble?: string;
-    model?: string;
-    address?: string;
-    backend: BackendName;
-  },
+  options: ScorerChoice & { in: string; skipInvalid: boolean; raw?: boolean },
   context: Context,
   use: (row: RolloutLine, scores: number[], model: string) => Promise<void> | void,
 ): Promise<ScoredFile> {
-  refuseUnavailableWeights(options.weights);
   let skipped = 0;
   let scored = 0;
   const passOver = (reason: string) => {

@@ -1,4 +1,5 @@
 import { DomainError } from '@surefoot/errors';
+import type { WeightForm } from '@surefoot/language-model';
 import type { RolloutRow } from '@surefoot/preference';
 import type { ModelIdentity, Rollout } from '@surefoot/proto/surefoot/common/v1/common';
 import { RewardEnsembleClient, type RolloutScore } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
@@ -45,22 +46,34 @@ export const scorerOptions = {
   backend,
 };
 
+/** What scores, as the options say. */
+export interface ScorerChoice {
+  ensemble?: string;
+  model?: string;
+  /** On `model`. */
+  adapter?: string;
+  address?: string;
+  weights?: WeightForm;
+  backend: BackendName;
+}
+
 /** What scores: exactly one of an ensemble folder, a reward-model folder and a service. */
-export async function openScorer(
-  options: { ensemble?: string; model?: string; address?: string; backend: BackendName },
-  context: Context,
-): Promise<Scorer> {
+export async function openScorer(options: ScorerChoice, context: Context): Promise<Scorer> {
   const folders = [options.ensemble, options.model].filter((folder) => folder !== undefined);
   if (folders.length + (options.address === undefined ? 0 : 1) !== 1)
     throw new UsageError('give exactly one of --ensemble, --model (of score) and --address');
-  return options.address === undefined
-    ? localScorer(folders[0]!, options.backend, context)
-    : remoteScorer(options.address);
+  if (options.adapter !== undefined && options.model === undefined)
+    throw new UsageError('--adapter goes with --model, the model that it changes');
+  return options.address === undefined ? localScorer(folders[0]!, options, context) : remoteScorer(options.address);
 }
 
-async function localScorer(folder: string, name: BackendName, context: Context): Promise<Scorer> {
-  await openForModel(name, context, (await ensembleSize(folder)).parameters);
-  const ensemble = await loadEnsemble(folder);
+async function localScorer(
+  folder: string,
+  { adapter, weights = 'auto', backend: name }: ScorerChoice,
+  context: Context,
+): Promise<Scorer> {
+  await openForModel(name, context, (await ensembleSize(folder, { adapter })).parameters);
+  const ensemble = await loadEnsemble(folder, { adapter, weights });
   const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
     const encoded = rows.map((row) => encode(ensemble, row));
     const scores = await scoreSequences(
@@ -80,11 +93,11 @@ async function localScorer(folder: string, name: BackendName, context: Context):
 }
 
 /** A rollout's ids, or what is wrong with it. @throws DomainError where every rollout like it would fail: no chat template */
-function encode({ tokenizer, members, maxTokens }: RewardEnsemble, row: RolloutRow): Int32Array | DomainError {
+function encode({ tokenizer, configs, maxTokens }: RewardEnsemble, row: RolloutRow): Int32Array | DomainError {
   const where = `id ${row.id}`;
   try {
     const ids = atLine(where, () => encodeSequence(tokenizer, row, maxTokens));
-    checkIds(ids, members[0]!.config, { where });
+    checkIds(ids, configs[0]!, { where });
     return ids;
   } catch (error) {
     if (error instanceof DomainError && error.kind === 'invalid_argument') return error;

@@ -3,7 +3,7 @@ import { calibrateEnsemble, ensembleSize } from '@surefoot/reward';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { inFile } from '../lines';
-import { refuseUnavailableWeights, weights } from '../model-options';
+import { weights } from '../model-options';
 import { backend, option, text } from '../option';
 
 export const rewardCalibrate = defineCommand({
@@ -12,10 +12,9 @@ export const rewardCalibrate = defineCommand({
   example: 'reward calibrate --ensemble ensemble --in samples.jsonl',
   options: { ensemble: option('<dir>', 'ensemble folder', text), in: inFile, weights, backend },
   async run({ ensemble, in: file, weights: form, backend: name }, context) {
-    refuseUnavailableWeights(form);
     const rollouts = await readRollouts(file);
     await openForModel(name, context, (await ensembleSize(ensemble)).parameters);
-    const members = await calibrateEnsemble(ensemble, rollouts);
+    const members = await calibrateEnsemble(ensemble, rollouts, { weights: form });
     const lines = members.map(
       ({ mean, scale }, k) => `member ${k}: mean ${mean.toFixed(4)}, scale ${scale.toFixed(4)}`,
     );

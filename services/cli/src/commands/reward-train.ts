@@ -1,13 +1,13 @@
-import { basename, resolve } from 'node:path';
-import { DomainError } from '@surefoot/errors';
 import { readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import type { FitReport } from '@surefoot/reward';
-import { z } from 'zod';
 import { defineCommand, type Context } from '../command';
 import { computeFit } from '../compute/fit';
+import { ensembleName } from '../ensemble-name';
 import { UsageError } from '../failure';
+import { kindOfFit, kindOptions } from '../kind-options';
 import { withClaim } from '../local/pid-file';
+import { weights } from '../model-options';
 import { backend, flag, integer, number, option, seed, text } from '../option';
 import { pairOptions, readPairFiles } from '../pair-files';
 
@@ -23,7 +23,7 @@ export const rewardTrain = defineCommand({
     init: option('<file>', 'JSON of standard deviations of new weights', text.optional()),
     ...pairOptions,
     members: option('<n>', 'number of reward models', integer({ max: 1000 }).default(10)),
-    kind: option('<kind>', 'full, heads or adapters', z.enum(['full', 'heads', 'adapters']).default('full')),
+    ...kindOptions,
     out: option('<dir>', 'ensemble folder; members that it holds are kept, those that are missing added', text),
     name: option('<name>', 'of the ensemble; default the folder’s', text.optional()),
     epochs: option('<n>', 'passes over the pairs', integer().default(6)),
@@ -35,18 +35,19 @@ export const rewardTrain = defineCommand({
     centring: option('<x>', 'weight of (chosen + rejected)^2', number({ min: 0 }).default(0.01)),
     bootstrap: option('', 'fit each member on a draw with replacement', flag),
     seed: seed(0),
+    weights,
     backend,
   },
   async run(options, context) {
-    const { base, like, tokenizer, init, kind, backend: name, ...training } = options;
-    if (kind !== 'full')
-      throw new DomainError('failed_precondition', `--kind ${kind} is not available in this build yet: use full`);
+    const { base, like, tokenizer, init, backend: name, ...training } = options;
     if ((base === undefined) === (like === undefined) || (like === undefined) !== (tokenizer === undefined))
       throw new UsageError('give either --base, or --like together with --tokenizer');
+    const kind = kindOfFit(options);
     const { pairs, evalPairs, data } = await readPairFiles(options, context.terminal);
     const fit = {
       ...training,
-      name: training.name ?? defaultName(training.out),
+      ...kind,
+      name: training.name ?? ensembleName(training.out),
       pairs,
       evalPairs,
       base,
@@ -69,14 +70,6 @@ function noteSkipped({ skipped }: FitReport, { terminal }: Context): void {
     ['held-out pairs', skipped.evalPairs],
   ] as const)
     if (rows.length > 0) terminal.note(`${rows.length} ${what} skipped; the first: ${rows[0]!.reason}`);
-}
-
-/** A folder's name as a model name: what the services accept. */
-function defaultName(out: string): string {
-  const name = basename(resolve(out))
-    .toLowerCase()
-    .replace(/[^a-z0-9._-]/g, '-');
-  return /^[a-z0-9]/.test(name) ? name.slice(0, 63) : 'ensemble';
 }
 
 function summary(out: string, { members, heldOutMean, longerWins }: FitReport): string {

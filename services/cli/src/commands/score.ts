@@ -11,6 +11,7 @@ export const score = defineCommand({
   options: {
     ...scoreFileOptions,
     model: option('<dir>', 'reward-model folder: an ensemble of one', text.optional()),
+    adapter: option('<dir>', 'adapter on the model, with its score head', text.optional()),
     out: outFile,
     raw: option('', 'scores as the members give them, without calibration', flag),
   },

@@ -20,6 +20,7 @@ const common = {
 };
 const scorer = {
   model: setting('<dir>', 'model folder'),
+  weights: setting('<form>', 'how weights are held: auto, f32 or bf16-mapped'),
   tokenBudget: setting('<n>', 'padded tokens of one forward pass'),
   queueRollouts: setting('<n>', 'rollouts that may wait'),
 };

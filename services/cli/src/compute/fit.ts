@@ -37,9 +37,15 @@ export async function computeFit(
   let fittedBefore = 0;
   let computes: Backend | undefined;
   let progress: Progress | undefined;
-  const report = ({ steps, loss }: FitProgress) => {
-    if (!progress) {
-      if (computes) terminal.note(`${label}: ${describeBackend(computes)}`);
+  let isOfTrunk = false;
+  const report = ({ member, steps, loss }: FitProgress) => {
+    if (!progress && computes) terminal.note(`${label}: ${describeBackend(computes)}`);
+    if (member === 'trunk') {
+      progress ??= terminal.progress(`${label}, trunk`, steps, 'steps');
+      isOfTrunk = true;
+    } else if (!progress || isOfTrunk) {
+      progress?.finish();
+      isOfTrunk = false;
       progress = terminal.progress(label, members * steps, 'steps');
       progress.advance(fittedBefore * steps);
     }
@@ -53,7 +59,8 @@ export async function computeFit(
   };
 
   async function fit(): Promise<FitReport> {
-    const heaps = Math.min(members, threads, atOnce);
+    // Heads read states of one trunk, which a thread computes once for all of them.
+    const heaps = options.kind === 'heads' ? 1 : Math.min(members, threads, atOnce);
     const [first, opened] = await start(backend, {
       threads,
       requireGpu,
@@ -63,7 +70,7 @@ export async function computeFit(
     computes = opened;
     const missing = await first.call('begin', undefined);
     fittedBefore = members - missing.length;
-    const count = computesOnOneProcessor(opened) ? Math.min(missing.length, threads, atOnce) : 1;
+    const count = computesOnOneProcessor(opened) ? Math.min(missing.length, heaps) : 1;
     const others = Array.from({ length: Math.max(0, count - 1) }, async () => {
       const [thread] = await start(opened.name, { kernelBuild: opened.kernelBuild, heaps });
       return thread;
