@@ -5,18 +5,23 @@ import type { Tokenizer } from './tokenizer';
 /** What a policy is asked: a text, or a conversation that the tokenizer's chat template renders. */
 export type Prompt = string | ChatMessage[];
 
-/** The ids of a prompt: the text with the special tokens around it, or the conversation with the opening of the answer. */
+/**
+ * The ids of a prompt: the text after the tokens that the tokenizer puts before one, or the conversation with the opening of
+ * the answer. An eos token that the tokenizer puts after a text is left out: the response goes on from here.
+ */
 export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt): Int32Array {
-  return typeof prompt === 'string'
-    ? tokenizer.encode(prompt)
-    : tokenizer.encodeChat(prompt, { addGenerationPrompt: true });
+  if (typeof prompt !== 'string') return tokenizer.encodeChat(prompt, { addGenerationPrompt: true });
+  const ids = tokenizer.encode(prompt);
+  const endsForNow = ids.length > 1 && ids.at(-1) === tokenizer.eosTokenId;
+  return endsForNow ? ids.slice(0, -1) : ids;
 }
 
 /**
  * The ids of a prompt and a response as a policy would have met and produced them.
  *
  * @param rollout.truncated the response ended for length, so it has no eos token; default false
- * @param options.maxTokens P + T at most; a longer prompt loses tokens at its start, a longer response is an error
+ * @param options.maxTokens P + T at most; a longer prompt loses tokens at its start, after its bos token where it has one; a
+ *   longer response is an error
  * @returns `promptIds` [P], `responseIds` [T] with the eos token unless truncated
  * @throws DomainError invalid_argument if the response is empty or alone longer than maxTokens; failed_precondition if the
  *   tokenizer has no eos token or no chat template where one is needed
@@ -36,6 +41,14 @@ export function encodeRollout(
     const length = `${responseIds.length} tokens, at most ${maxTokens} fit`;
     throw new DomainError('invalid_argument', `the response has ${length}: shorten it`);
   }
-  const promptIds = encodePrompt(tokenizer, prompt);
-  return { promptIds: promptIds.slice(Math.max(0, promptIds.length - room)), responseIds };
+  return { promptIds: lastTokens(encodePrompt(tokenizer, prompt), room, tokenizer.bosTokenId), responseIds };
+}
+
+/** The last tokens of a prompt, as many as there is room for; its bos token stays the first. */
+function lastTokens(ids: Int32Array, room: number, bosTokenId: number | undefined): Int32Array {
+  if (ids.length <= room) return ids;
+  if (room === 0 || bosTokenId === undefined || ids[0] !== bosTokenId) return ids.slice(ids.length - room);
+  const kept = ids.slice(ids.length - room);
+  kept[0] = bosTokenId;
+  return kept;
 }

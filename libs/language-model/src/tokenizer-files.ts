@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson, readText } from '@surefoot/files';
+import { checkTokens, type AddedToken } from './tokenizer-checks';
 
 /** What a tokenizer's folder says, before anything is built from it. */
 export interface TokenizerFiles {
@@ -14,11 +15,8 @@ export interface TokenizerFiles {
   chatTemplate?: { text: string; source: string };
 }
 
-export interface AddedToken {
-  id: number;
-  content: string;
-  special: boolean;
-}
+/** Twice what the largest vocabularies of today take, bytes. */
+const largestFile = 64 * 2 ** 20;
 
 /** Names of the files that make a tokenizer; a model folder holds a copy of those that exist. */
 export const tokenizerFileNames = [
@@ -26,6 +24,7 @@ export const tokenizerFileNames = [
   'tokenizer_config.json',
   'special_tokens_map.json',
   'chat_template.jinja',
+  'chat_template.json',
   'added_tokens.json',
   'vocab.json',
   'merges.txt',
@@ -35,28 +34,67 @@ export const tokenizerFileNames = [
 /** @throws DomainError not_found where tokenizer.json is missing, invalid_argument naming a file that does not hold what it should */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
   const path = join(folder, 'tokenizer.json');
+  refuseHuge(path);
   const text = await readText(path);
   const json = parseObject(text, path);
   const config = await optionalObject(join(folder, 'tokenizer_config.json'));
   const map = await optionalObject(join(folder, 'special_tokens_map.json'));
   const chatTemplate = await readChatTemplate(folder, config);
+  const named = specialTokens({ ...map, ...config });
+  const added = namedWith(path, () => checkTokens({ ...json, added_tokens: json['added_tokens'] ?? [] }));
+  const controls = [
+    named['bos_token'],
+    named['eos_token'],
+    named['pad_token'],
+    ...additional(map),
+    ...additional(config),
+  ];
   return {
     text,
-    json: { ...json, added_tokens: addedTokens(json['added_tokens'] ?? [], path) },
+    json: { ...json, added_tokens: withNamedTokens(added, controls, json['model']) },
     config,
-    specialTokens: specialTokens({ ...map, ...config }),
+    specialTokens: named,
     ...(chatTemplate && { chatTemplate }),
   };
 }
 
+/**
+ * The tokens that a configuration names as beginning, end and padding, or as special besides, are special whether
+ * tokenizer.json says so or not: transformers adds them so, and a text that spells one must not end a turn.
+ */
+function withNamedTokens(added: AddedToken[], controls: (string | undefined)[], model: unknown): AddedToken[] {
+  const named = new Set(controls.filter((content) => content !== undefined && content !== '') as string[]);
+  const tokens = added.map((token) => (named.has(token.content) ? { ...token, special: true } : token));
+  for (const { content } of added) named.delete(content);
+  const vocabulary = (model as { vocab?: Record<string, number> } | undefined)?.vocab ?? {};
+  for (const content of named) {
+    const id = Object.hasOwn(vocabulary, content) ? vocabulary[content] : undefined;
+    if (typeof id === 'number') tokens.push({ id, content, special: true });
+  }
+  return tokens;
+}
+
+function additional(config: Record<string, unknown>): string[] {
+  const list = config['additional_special_tokens'];
+  return Array.isArray(list) ? list.flatMap((token) => contentOf(token) ?? []) : [];
+}
+
+/** The template of chat_template.jinja, or else chat_template.json, or else tokenizer_config.json; of several the default. */
 async function readChatTemplate(
   folder: string,
   config: Record<string, unknown>,
 ): Promise<TokenizerFiles['chatTemplate']> {
   const file = join(folder, 'chat_template.jinja');
-  if (existsSync(file)) return { text: await readText(file), source: file };
-  const source = join(folder, 'tokenizer_config.json');
-  const value = config['chat_template'];
+  if (existsSync(file)) {
+    refuseHuge(file);
+    return { text: await readText(file), source: file };
+  }
+  const apart = join(folder, 'chat_template.json');
+  if (existsSync(apart)) return templateIn((await optionalObject(apart))['chat_template'], apart);
+  return templateIn(config['chat_template'], join(folder, 'tokenizer_config.json'));
+}
+
+function templateIn(value: unknown, source: string): TokenizerFiles['chatTemplate'] {
   if (typeof value === 'string') return { text: value, source };
   if (!Array.isArray(value)) return undefined;
   const named = (value as { name?: unknown; template?: unknown }[]).find((entry) => entry?.name === 'default');
@@ -66,21 +104,38 @@ async function readChatTemplate(
 function specialTokens(config: Record<string, unknown>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of ['bos_token', 'eos_token', 'pad_token', 'unk_token']) {
-    const value = config[name] as string | { content?: unknown } | null | undefined;
-    const content = typeof value === 'object' ? value?.content : value;
-    if (typeof content === 'string') found[name] = content;
+    const content = contentOf(config[name]);
+    if (content !== undefined) found[name] = content;
   }
   return found;
 }
 
-function addedTokens(value: unknown, path: string): AddedToken[] {
-  const isToken = (entry: AddedToken) => Number.isInteger(entry?.id) && typeof entry?.content === 'string';
-  if (Array.isArray(value) && value.every(isToken)) return value as AddedToken[];
-  throw new DomainError('invalid_argument', `${path}: added_tokens is no list of tokens with id and content`);
+/** Of a token written as text or as an object with more about it. */
+function contentOf(token: unknown): string | undefined {
+  const content = typeof token === 'object' ? (token as { content?: unknown } | null)?.content : token;
+  return typeof content === 'string' ? content : undefined;
 }
 
 async function optionalObject(path: string): Promise<Record<string, unknown>> {
-  return existsSync(path) ? asObject(await readJson(path), path) : {};
+  if (!existsSync(path)) return {};
+  refuseHuge(path);
+  return asObject(await readJson(path), path);
+}
+
+function refuseHuge(path: string): void {
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (bytes > largestFile) {
+    const size = `${(bytes / 2 ** 20).toFixed(0)} MiB; at most ${largestFile / 2 ** 20} MiB are read`;
+    throw new DomainError('invalid_argument', `${path} has ${size}`);
+  }
+}
+
+function namedWith<Result>(path: string, body: () => Result): Result {
+  try {
+    return body();
+  } catch (error) {
+    throw new DomainError('invalid_argument', `${path}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function parseObject(text: string, path: string): Record<string, unknown> {

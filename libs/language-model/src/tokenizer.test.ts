@@ -65,7 +65,7 @@ describe('loadTokenizer', () => {
     ['tokenizer.json', 'not json', 'tokenizer.json is not JSON'],
     ['tokenizer.json', '[]', 'tokenizer.json is no JSON object'],
     ['tokenizer.json', '{"added_tokens": [1]}', 'added_tokens is no list'],
-    ['tokenizer.json', '{"model": {"type": "None"}}', 'describes no tokenizer known here'],
+    ['tokenizer.json', '{"model": {"type": "None"}}', 'its model is of type "None"'],
     ['tokenizer_config.json', '[]', 'tokenizer_config.json is no JSON object'],
     ['chat_template.jinja', '{% if %}', 'chat_template.jinja is no Jinja template'],
   ])('%s with %s is refused by name', async (name, content, message) => {
@@ -174,11 +174,11 @@ describe('encodeRollout', () => {
       expect([...cut.responseIds]).toEqual([8, 11]);
     }));
 
-  test('a prompt loses its start, a response is never cut', () =>
+  test('a prompt loses its start after bos, a response is never cut', () =>
     withTokenizer((tokenizer) => {
       const { promptIds, responseIds } = encodeRollout(tokenizer, rollout, { maxTokens: 5 });
       expect([[...promptIds], [...responseIds]]).toEqual([
-        [5, 6],
+        [0, 6],
         [8, 11, 1],
       ]);
       expect(encodeRollout(tokenizer, rollout, { maxTokens: 3 }).promptIds).toHaveLength(0);

@@ -3,8 +3,10 @@ import { DomainError } from '@surefoot/errors';
 import { digestText } from '@surefoot/files';
 import { repairByteFallback, type LibraryDecoder } from './byte-fallback';
 import { compileChatTemplate, type ChatMessage, type ChatTemplate } from './chat-template';
-import { guardSpecialTokens, splitAtSpecialTokens } from './special-tokens';
+import { cutSpecialTokens, renderApart } from './special-tokens';
+import type { AddedToken } from './tokenizer-checks';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files';
+import { probes, withinTime } from './tokenizer-probe';
 
 /** Text to token ids and back, with the chat template of the same folder. */
 export interface Tokenizer {
@@ -65,7 +67,8 @@ interface LibraryTokenizer {
   decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
-  model: { vocab: string[] };
+  model: { vocab: string[]; unk_token_id?: number };
+  pre_tokenizer: ((text: string, options: { section_index: number }) => string[]) | null;
   decoder: LibraryDecoder | null;
   post_processor: ((tokens: string[], pair: null, addSpecialTokens: boolean) => { tokens: string[] }) | null;
 }
@@ -73,23 +76,29 @@ const LibraryTokenizer = library.Tokenizer as new (json: object, config: object)
 
 /** Two readings of text that share one vocabulary. */
 interface Encoders {
-  /** Special tokens spelled in a text are those tokens. */
+  /** Ids of a text whose special tokens are those tokens. */
   withSpecial: LibraryTokenizer;
-  /** Special tokens spelled in a text are text; other added tokens are still recognised. */
-  asText: LibraryTokenizer;
-  specialTokens: string[];
+  /**
+   * Ids of a text whose special tokens are text; other added tokens are still recognised.
+   *
+   * @param isFirst whether it begins a sequence, where some tokenizers put a space; default true
+   */
+  encodeText(text: string, isFirst?: boolean): number[];
+  specialTokens: AddedToken[];
 }
 
 function createEncoders({ json, config }: TokenizerFiles, folder: string): Encoders {
   try {
     const withSpecial = new LibraryTokenizer(json, config);
     repairByteFallback(withSpecial.decoder);
+    const specialTokens = json.added_tokens.filter((token) => token.special);
     const ordinary = json.added_tokens.filter((token) => !token.special);
     const noModel = { type: 'BPE', vocab: {}, merges: [] };
     const asText = new LibraryTokenizer({ ...json, added_tokens: ordinary, model: noModel }, config);
     asText.model = withSpecial.model;
-    const specialTokens = json.added_tokens.filter((token) => token.special).map((token) => token.content);
-    return { withSpecial, asText, specialTokens };
+    const encoders = { withSpecial, encodeText: textEncoder(asText, specialTokens, folder), specialTokens };
+    withinTime(() => probes.forEach((probe) => asText.encode(probe, { add_special_tokens: false })));
+    return encoders;
   } catch (error) {
     const reason = (error as Error).message;
     throw new DomainError('invalid_argument', `${folder}/tokenizer.json describes no tokenizer known here: ${reason}`, {
@@ -98,12 +107,36 @@ function createEncoders({ json, config }: TokenizerFiles, folder: string): Encod
   }
 }
 
+function textEncoder(asText: LibraryTokenizer, specialTokens: AddedToken[], folder: string): Encoders['encodeText'] {
+  let sectionsBefore = 0;
+  const split = asText.pre_tokenizer;
+  if (split)
+    asText.pre_tokenizer = (text, { section_index }) => split(text, { section_index: section_index + sectionsBefore });
+  const encode = (text: string, isFirst: boolean) => {
+    sectionsBefore = isFirst ? 0 : 1;
+    return idsOf(asText, text, folder);
+  };
+  // The model knows special tokens as well, and may read one where nothing cuts a text before it.
+  const special = new Map(specialTokens.map((token) => [token.id, token.content]));
+  special.delete(asText.model.unk_token_id ?? -1);
+  return (text, isFirst = true) => {
+    const ids = encode(text, isFirst);
+    if (!ids.some((id) => special.has(id))) return ids;
+    const cut = cutSpecialTokens(text, [...special.values()]);
+    const apart = cut.flatMap((piece, i) => encode(piece, isFirst && i === 0));
+    // A special token of one character cannot be cut.
+    const left = apart.map((id) => special.get(id)).find((token) => token !== undefined && [...token].length > 1);
+    if (left === undefined) return apart;
+    throw new DomainError('invalid_argument', `the tokenizer in ${folder} cannot express ${left} as text`);
+  };
+}
+
 function textMethods(encoders: Encoders, folder: string): Pick<Tokenizer, 'encode' | 'decode'> {
-  const { withSpecial, asText } = encoders;
+  const { withSpecial, encodeText } = encoders;
   const around = tokensAround(withSpecial);
   return {
     encode: (text, { addSpecialTokens = true, allowSpecial = false } = {}) => {
-      const ids = idsOf(allowSpecial ? withSpecial : asText, text, folder);
+      const ids = allowSpecial ? idsOf(withSpecial, text, folder) : encodeText(text);
       return Int32Array.from(addSpecialTokens ? [...around.before, ...ids, ...around.after] : ids);
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
@@ -142,6 +175,8 @@ function chatMethods(
   template: ChatTemplate | undefined,
   folder: string,
 ): Pick<Tokenizer, 'renderChat' | 'encodeChat'> {
+  const { withSpecial, encodeText, specialTokens } = encoders;
+  const special = new Set(specialTokens.map(({ id }) => id));
   const render = (messages: ChatMessage[], addGenerationPrompt: boolean) => {
     if (template) return template(messages, addGenerationPrompt);
     throw new DomainError(
@@ -152,13 +187,17 @@ function chatMethods(
   return {
     renderChat: (messages, { addGenerationPrompt = false } = {}) => render(messages, addGenerationPrompt),
     encodeChat: (messages, { addGenerationPrompt = false, allowSpecial = false } = {}) => {
-      const guard = allowSpecial ? undefined : guardSpecialTokens(messages, encoders.specialTokens);
-      if (!guard) return Int32Array.from(idsOf(encoders.withSpecial, render(messages, addGenerationPrompt), folder));
-      const pieces = splitAtSpecialTokens(render(guard.messages, addGenerationPrompt), encoders.specialTokens);
-      const ids = pieces.map(({ text, isSpecial }) =>
-        idsOf(isSpecial ? encoders.withSpecial : encoders.asText, guard.restore(text), folder),
+      const rendered = (given: ChatMessage[]) => render(given, addGenerationPrompt);
+      if (allowSpecial) return Int32Array.from(idsOf(withSpecial, rendered(messages), folder));
+      const pieces = renderApart(messages, specialTokens, rendered);
+      const whole = idsOf(withSpecial, pieces.map(({ text }) => text).join(''), folder);
+      // Most conversations hold no other special tokens than their template's.
+      if (whole.filter((id) => special.has(id)).length === pieces.filter(({ isSpecial }) => isSpecial).length)
+        return Int32Array.from(whole);
+      const apart = pieces.map(({ text, isSpecial }, index) =>
+        isSpecial ? idsOf(withSpecial, text, folder) : encodeText(text, index === 0),
       );
-      return Int32Array.from(ids.flat());
+      return Int32Array.from(apart.flat());
     },
   };
 }

@@ -1,0 +1,33 @@
+import { createContext, runInContext } from 'node:vm';
+
+/**
+ * Texts on which a pattern that tries its choices again and again would take for ever: each printable character many times, one
+ * that ends the run, and words. A tokenizer is made to encode them before it is used.
+ */
+export const probes: string[] = [
+  ...Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)),
+  ...['\n', '\t', 'é', '中', 'ab', 'a ', ' \n', '1,', 'aB', "'s"],
+].flatMap((text) => [`${text.repeat(64)}\u0001`, text.repeat(64)]);
+
+/**
+ * Runs something that may get lost in a regular expression, which nothing within this thread could stop.
+ *
+ * @throws Error where it takes longer than limitMs
+ */
+export function withinTime(run: () => void, limitMs = 2000): void {
+  let failure: { error: unknown } | undefined;
+  const attempt = () => {
+    try {
+      run();
+    } catch (error) {
+      failure = { error };
+    }
+  };
+  try {
+    runInContext('attempt()', createContext({ attempt }), { timeout: limitMs });
+  } catch (error) {
+    const isLate = (error as { code?: string }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
+    throw isLate ? new Error(`encoding a short text takes longer than ${limitMs / 1000} s`, { cause: error }) : error;
+  }
+  if (failure) throw failure.error;
+}
