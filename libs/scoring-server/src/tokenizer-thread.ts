@@ -1,3 +1,4 @@
+import { workerData } from 'node:worker_threads';
 import { DomainError, type ErrorKind } from '@surefoot/errors';
 import type { Tokenizer } from '@surefoot/language-model';
 import { encodeSequence, loadEnsembleTokenizer } from '@surefoot/reward';
@@ -17,6 +18,8 @@ export type TokenizerProcedures = {
   encode(texts: { text: RolloutText; maxTokens: number }[]): (Int32Array | EncodingProblem)[];
 };
 
+/** Where the other thread sees which of the texts this one is at. */
+const { progress } = workerData as { progress: Int32Array };
 let tokenizer: Tokenizer | undefined;
 
 const procedures: TokenizerProcedures = {
@@ -24,7 +27,10 @@ const procedures: TokenizerProcedures = {
     tokenizer = await loadEnsembleTokenizer(folder);
   },
   encode(texts) {
-    const results = texts.map(({ text, maxTokens }) => encode(text, maxTokens));
+    const results = texts.map(({ text, maxTokens }, index) => {
+      Atomics.store(progress, 0, index);
+      return encode(text, maxTokens);
+    });
     const buffers = results.flatMap((result) => ('kind' in result ? [] : [result.buffer as ArrayBuffer]));
     return transferring(results, buffers);
   },
