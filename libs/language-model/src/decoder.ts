@@ -140,15 +140,26 @@ export function hiddenStates(model: LanguageModel, batch: TokenBatch, rows?: Int
 
 /** The hidden states of a batch at every layer, as `layerStates` lists them. */
 export function batchStates(model: LanguageModel, batch: TokenBatch, rows?: Int32Array): tf.Tensor2D[] {
-  const { maxPositions } = model.config;
-  if (batch.width > maxPositions)
+  return layerStates(model, batch.ids, batchPositions(model, batch), attendWithin(batch), rows);
+}
+
+/**
+ * The place of every token of a batch in its sequence, [B*T].
+ *
+ * @throws DomainError invalid_argument if a sequence is longer than the model's positions
+ */
+export function batchPositions({ config }: LanguageModel, { ids, width }: TokenBatch): Int32Array {
+  if (width > config.maxPositions)
     throw new DomainError(
       'invalid_argument',
-      `a sequence has ${batch.width} tokens, the model has ${maxPositions} positions`,
+      `a sequence has ${width} tokens, the model has ${config.maxPositions} positions`,
     );
-  const positions = batch.ids.map((_, index) => index % batch.width);
-  const attend: Attend = (packed, _, options) => attention(packed, { batch: batch.batch, ...options });
-  return layerStates(model, batch.ids, positions, attend, rows);
+  return ids.map((_, index) => index % width);
+}
+
+/** Every token sees those before it in its own sequence. */
+export function attendWithin({ batch }: TokenBatch): Attend {
+  return (packed, _, options) => attention(packed, { batch, ...options });
 }
 
 /**

@@ -26,7 +26,7 @@ export {
   weightBytes,
   type BatchShape,
 } from './memory-estimate';
-export { assertTrainable, microBatches, tokensThatFit } from './memory-room';
+export { assertTrainable, microBatches, tokensThatFit, trainingPlan, type TrainingPlan } from './memory-room';
 export { copyParameters, disposeModel, trainableParameters, type LanguageModel } from './model';
 export { parameterCount } from './parameters';
 export { assertVocabularyFits, loadModel, readModelConfig, saveModel } from './model-folder';

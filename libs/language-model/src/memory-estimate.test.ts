@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { createModel, disposeModel, gpt2Config, hiddenStates, logits, packSequences, rewardScores } from './index';
 import { gradientBytes, samplingBytes, scoringBytes, trainingBytes, weightBytes } from './memory-estimate';
 import { sample } from './sample';
-import { randomSequences } from './testing';
+import { randomSequences, watchBuffers } from './testing';
 import { responseRows } from './token-batch';
 
 const geometries = [
@@ -79,40 +79,3 @@ describe.each(backends)('the estimate on $title', ({ open }) => {
     disposeModel(model);
   });
 });
-
-/** Watches the bytes of all values on the backend; `tf.memory().numBytes` counts values once for each tensor that shares them. */
-function watchBuffers() {
-  const { state } = tf.engine();
-  const { tensorInfo } = state;
-  const sizes = new Map<object, number>();
-  let now = 0;
-  let most = 0;
-  const count = (dataId: object, bytes: number) => {
-    now += bytes - (sizes.get(dataId) ?? 0);
-    sizes.set(dataId, bytes);
-    most = Math.max(most, now);
-  };
-  state.tensorInfo = {
-    get: (id) => tensorInfo.get(id),
-    has: (id) => tensorInfo.has(id),
-    set(id, info) {
-      count(id, info.bytes ?? 0);
-      tensorInfo.set(id, info);
-      return this;
-    },
-    delete(id) {
-      count(id, 0);
-      sizes.delete(id);
-      return tensorInfo.delete(id);
-    },
-  } as typeof tensorInfo;
-  return {
-    /** Bytes at most above those at the start. */
-    async during(run: () => unknown) {
-      const start = (most = now);
-      await run();
-      return most - start;
-    },
-    stop: () => (state.tensorInfo = tensorInfo),
-  };
-}

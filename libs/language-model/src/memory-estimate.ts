@@ -32,18 +32,21 @@ export function weightBytes(config: ModelConfig): number {
   return bytesPerNumber * parameterCount(config);
 }
 
-/** AdamW's two moments of every parameter. */
-export function momentBytes(config: ModelConfig): number {
-  return 2 * weightBytes(config);
+/** AdamW's two moments of every parameter. @param trained numbers that are trained; default all */
+export function momentBytes(config: ModelConfig, trained = parameterCount(config)): number {
+  return 2 * bytesPerNumber * trained;
 }
 
 /**
  * Gradients at their most: a micro-batch's beside the sum of those before it, or the clipped beside the raw ones; and for a
  * table that the head shares both halves of its gradient and their sum.
+ *
+ * @param trained numbers that are trained; default all
  */
-export function gradientBytes(config: ModelConfig): number {
+export function gradientBytes(config: ModelConfig, trained = parameterCount(config)): number {
   const { vocabularySize, hiddenSize, tiedHead } = config;
-  return 2 * weightBytes(config) + (tiedHead ? 2 * bytesPerNumber * vocabularySize * hiddenSize : 0);
+  const table = tiedHead && trained >= vocabularySize * hiddenSize ? vocabularySize * hiddenSize : 0;
+  return 2 * bytesPerNumber * (trained + table);
 }
 
 /**
@@ -55,14 +58,34 @@ export function gradientBytes(config: ModelConfig): number {
  */
 export function trainingBytes(config: ModelConfig, shape: BatchShape, build = currentBackend().kernelBuild): number {
   const { layers, heads, hiddenSize: h, innerSize } = config;
-  const { sequences, width, outputs, withEntropy = false } = shape;
+  const { sequences, width, outputs } = shape;
   // Saved: input, norm, qkv 3 H, attended; gradients: attended, qkv 3 H, norm, input, and the sum with the residual's.
   const attentionHalf = 13 * h + heads * width;
   // Saved: input, norm, inner layer before and after GELU; gradients: of the two inner ones, norm, input, the sum.
   const feedForwardHalf = 5 * h + 4 * innerSize;
   const trunk = layers * attentionHalf + (layers - 1) * feedForwardHalf + 2 * h;
-  const head = 4 * h + (withEntropy ? 4 : 2) * outputsOf(config);
-  return held[build].training * bytesPerNumber * (sequences * width * trunk + outputs * (feedForwardHalf + head));
+  const head = feedForwardHalf + headNumbers(config, shape);
+  return held[build].training * bytesPerNumber * (sequences * width * trunk + outputs * head);
+}
+
+/**
+ * The same where blocks are checkpointed: the input of every block, and what one block's tape or the head's holds.
+ *
+ * `B·T · (L + 1) · H + max(B·T · (18 H + 4 I + heads · T), R · (4 H + 2 V))` numbers; at least what scoring takes.
+ */
+export function checkpointedBytes(
+  config: ModelConfig,
+  shape: BatchShape,
+  build = currentBackend().kernelBuild,
+): number {
+  const { layers, hiddenSize: h } = config;
+  const inputs = bytesPerNumber * shape.sequences * shape.width * (layers + 1) * h;
+  // A model of one block has the last block's tape and the head's together, which here come one after the other.
+  const oneBlock = trainingBytes({ ...config, layers: 1 }, { ...shape, outputs: shape.sequences * shape.width }, build);
+  const noHead =
+    oneBlock - held[build].training * bytesPerNumber * shape.sequences * shape.width * headNumbers(config, shape);
+  const head = held[build].training * bytesPerNumber * shape.outputs * headNumbers(config, shape);
+  return Math.max(inputs + Math.max(noHead, head), scoringBytes(config, shape, build));
 }
 
 /**
@@ -98,6 +121,11 @@ export function samplingBytes(
 ): number {
   const cache = bytesPerNumber * sequences * 2 * config.hiddenSize * capacity * (config.layers + 1);
   return cache + scoringBytes(config, { sequences, width, outputs: sequences }, build);
+}
+
+/** Final norm and head, for each row. */
+function headNumbers(config: ModelConfig, { withEntropy = false }: BatchShape): number {
+  return 4 * config.hiddenSize + (withEntropy ? 4 : 2) * outputsOf(config);
 }
 
 function outputsOf({ head, vocabularySize }: ModelConfig): number {

@@ -14,7 +14,15 @@ import {
   trainNextToken,
   type LanguageModel,
 } from './index';
-import { gradientBytes, momentBytes, samplingBytes, scoringBytes, trainingBytes, weightBytes } from './memory-estimate';
+import {
+  checkpointedBytes,
+  gradientBytes,
+  momentBytes,
+  samplingBytes,
+  scoringBytes,
+  trainingBytes,
+  weightBytes,
+} from './memory-estimate';
 import { freeBytes, microBatches, tokensThatFit } from './memory-room';
 import { batchGradients } from './pretrain';
 import { randomSequences, tinyConfig, tinyModel, withFolder, writeTokenizer } from './testing';
@@ -140,7 +148,10 @@ describe('room', () => {
     ]);
     leave(bytes([20]));
     expect(split([3, 5, 4, 20, 2])).toEqual([[3], [5], [4], [20], [2]]);
+    // Not on one tape, but block by block.
     leave(bytes([20]) - 1000);
+    expect(split([20])).toEqual([[20]]);
+    leave(gradientBytes(model.config) + checkpointedBytes(model.config, shapeOf([20])) - 1000);
     expect(() => split([3, 5, 4, 20, 2])).toThrow(
       expect.objectContaining({
         kind: 'resource_exhausted',
@@ -160,6 +171,7 @@ describe('room', () => {
     expect(fit(8192)).toBe(64);
     expect(fit(50)).toBe(50);
     expect(fit(8192, 5)).toBe(100);
+    leave(gradientBytes(model.config) + 3 * one);
     expect(() => fit(8192, 6)).toThrow('for the activations of 6 sequences of 20 tokens');
   });
 

@@ -1,8 +1,8 @@
 import { DomainError } from '@surefoot/errors';
-import { currentBackend, uncountedMomentBytes } from '@surefoot/tensor';
-import * as tf from '@tensorflow/tfjs';
+import { currentBackend, heldBytes, isBfloat16 } from '@surefoot/tensor';
 import type { ModelConfig } from './config';
 import {
+  checkpointedBytes,
   gradientBytes,
   momentBytes,
   scoringBytes,
@@ -10,6 +10,7 @@ import {
   weightBytes,
   type BatchShape,
 } from './memory-estimate';
+import { trainableParameters, type LanguageModel } from './model';
 
 /** The part of the memory that is planned for: allocators leave gaps between tensors, and kernels need working memory. */
 const usableShare = 0.85;
@@ -17,14 +18,32 @@ const usableShare = 0.85;
 /** `training`: gradients are kept too, while the optimizer's moments are there already. */
 export type Purpose = 'training' | 'scoring';
 
+/** How a model is trained, as far as its memory goes; what is absent is as of a model that is trained whole. */
+export interface TrainingPlan {
+  /** Numbers that are trained. */
+  trained?: number;
+  /** Weights are held as BF16, so that only blocks are taped. */
+  isCheckpointed?: boolean;
+}
+
+/** The plan of a model. */
+export function trainingPlan(model: LanguageModel): TrainingPlan {
+  const trained = [...trainableParameters(model).values()].reduce((sum, { size }) => sum + size, 0);
+  return { trained, isCheckpointed: [...model.parameters.values()].some(isBfloat16) };
+}
+
+/**
+ * Whether a batch's pass for the gradients fits in memory whole. Where `microBatches` found that it does, it does: what is held
+ * may have grown a little since.
+ */
+export function fitsOnTape(model: LanguageModel, shape: BatchShape): boolean {
+  const plan = trainingPlan(model);
+  return !plan.isCheckpointed && trainingBytes(model.config, shape) <= 1.1 * roomFor(model.config, 'training', plan);
+}
+
 /** Bytes that new tensors may take on the open backend. */
 export function freeBytes(): number {
   return Math.max(0, usableShare * currentBackend().memoryBytes - heldBytes());
-}
-
-/** What tensors and the moments of optimizers hold. */
-function heldBytes(): number {
-  return tf.memory().numBytes + uncountedMomentBytes();
 }
 
 /**
@@ -60,11 +79,11 @@ export function assertWeightsFit(config: ModelConfig, what = 'the model'): void 
  * @param smallest the micro-batch that cannot be divided; default none, where it is not known yet
  * @throws DomainError resource_exhausted
  */
-export function assertTrainable(config: ModelConfig, smallest?: BatchShape): void {
+export function assertTrainable(config: ModelConfig, smallest?: BatchShape, plan: TrainingPlan = {}): void {
   const needs = {
-    "the optimizer's moments": momentBytes(config),
-    gradients: gradientBytes(config),
-    ...(smallest && { [`the activations of ${describe(smallest)}`]: trainingBytes(config, smallest) }),
+    "the optimizer's moments": momentBytes(config, plan.trained),
+    gradients: gradientBytes(config, plan.trained),
+    ...(smallest && { [`the activations of ${describe(smallest)}`]: leastBytes(config, smallest, 'training') }),
   };
   assertRoom(`training a model of ${parametersOf(config)}`, needs, 'use shorter sequences or a smaller model');
 }
@@ -78,20 +97,25 @@ export function assertTrainable(config: ModelConfig, smallest?: BatchShape): voi
  * @param items   at least one
  * @param shapeOf the batch that some of them make
  * @throws DomainError resource_exhausted if one item alone does not fit
+ *
+ * Training is checkpointed only where it must be: where not even one item fits on a tape.
  */
 export function microBatches<Item>(
   config: ModelConfig,
   items: Item[],
   shapeOf: (items: Item[]) => BatchShape,
   purpose: Purpose,
+  plan: TrainingPlan = {},
 ): Item[][] {
-  const room = roomFor(config, purpose);
-  for (let size = items.length; ; size = Math.ceil(size / 2)) {
-    const parts = runsOf(items, size);
-    const tooLarge = parts.map(shapeOf).find((shape) => passBytes[purpose](config, shape) > room);
-    if (!tooLarge) return parts;
-    if (size === 1) assertPassFits(config, tooLarge, purpose);
-  }
+  const room = roomFor(config, purpose, plan);
+  for (const bytesOf of ways(purpose, plan))
+    for (let size = items.length; ; size = Math.ceil(size / 2)) {
+      const parts = runsOf(items, size);
+      if (parts.every((part) => bytesOf(config, shapeOf(part)) <= room)) return parts;
+      if (size === 1) break;
+    }
+  for (const item of items) assertPassFits(config, shapeOf([item]), purpose, plan);
+  return runsOf(items, 1);
 }
 
 /**
@@ -100,36 +124,48 @@ export function microBatches<Item>(
  * @param options.longest     tokens of the longest sequence
  * @param options.limit       never more than this many tokens
  * @param options.together    sequences that cannot be parted, default 1; 2 for the halves of a pair
+ * @param options.plan        of the training
  * @throws DomainError resource_exhausted if not even `together` sequences of `longest` tokens fit
  */
 export function tokensThatFit(
   config: ModelConfig,
-  options: { longest: number; limit: number; together?: number; purpose: Purpose },
+  options: { longest: number; limit: number; together?: number; purpose: Purpose; plan?: TrainingPlan },
 ): number {
-  const { longest, limit, together = 1, purpose } = options;
+  const { longest, limit, together = 1, purpose, plan = {} } = options;
   const outputs = config.head === 'reward' ? 1 : longest;
   const shape = (sequences: number) => ({ sequences, width: longest, outputs: sequences * outputs });
-  assertPassFits(config, shape(together), purpose);
-  const fit = Math.floor(roomFor(config, purpose) / passBytes[purpose](config, shape(1))) * longest;
+  assertPassFits(config, shape(together), purpose, plan);
+  const room = roomFor(config, purpose, plan);
+  const all = ways(purpose, plan);
+  const bytesOf = all.find((way) => way(config, shape(together)) <= room) ?? all.at(-1)!;
+  const fit = Math.floor(room / bytesOf(config, shape(1))) * longest;
   return fit >= limit ? limit : Math.max(together * longest, 2 ** Math.floor(Math.log2(fit)));
 }
 
-const passBytes = { training: trainingBytes, scoring: scoringBytes };
+/** Estimates of the ways to run a pass, the preferred first, the one that needs least last. */
+function ways(purpose: Purpose, { isCheckpointed = false }: TrainingPlan) {
+  if (purpose === 'scoring') return [scoringBytes];
+  return isCheckpointed ? [checkpointedBytes] : [trainingBytes, checkpointedBytes];
+}
+
+function leastBytes(config: ModelConfig, shape: BatchShape, purpose: Purpose): number {
+  return Math.min(...ways(purpose, {}).map((bytesOf) => bytesOf(config, shape)));
+}
 
 /** Bytes for the activations of one pass. */
-function roomFor(config: ModelConfig, purpose: Purpose): number {
-  return freeBytes() - Object.values(besideActivations(config, purpose)).reduce((sum, bytes) => sum + bytes, 0);
+function roomFor(config: ModelConfig, purpose: Purpose, plan: TrainingPlan): number {
+  return freeBytes() - Object.values(besideActivations(config, purpose, plan)).reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** What a pass needs beside its activations and what is held already. */
-function besideActivations(config: ModelConfig, purpose: Purpose): Record<string, number> {
-  return purpose === 'scoring' ? {} : { gradients: gradientBytes(config) };
+function besideActivations(config: ModelConfig, purpose: Purpose, { trained }: TrainingPlan): Record<string, number> {
+  return purpose === 'scoring' ? {} : { gradients: gradientBytes(config, trained) };
 }
 
-function assertPassFits(config: ModelConfig, shape: BatchShape, purpose: Purpose): void {
+function assertPassFits(config: ModelConfig, shape: BatchShape, purpose: Purpose, plan: TrainingPlan): void {
   const needs = {
-    [`the activations of ${describe(shape)}`]: passBytes[purpose](config, shape),
-    ...besideActivations(config, purpose),
+    [`the activations of ${describe(shape)}`]: leastBytes(config, shape, purpose),
+    ...besideActivations(config, purpose, plan),
   };
   assertRoom(`${purpose} with a model of ${parametersOf(config)}`, needs, 'use shorter sequences or a smaller model');
 }

@@ -3,7 +3,7 @@ import { createAdamW, randomStream, warmupThenDecay } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { addGradients } from './add-gradients';
 import type { BatchShape } from './memory-estimate';
-import { assertTrainable, microBatches } from './memory-room';
+import { assertTrainable, microBatches, trainingPlan } from './memory-room';
 import { trainableParameters, type LanguageModel } from './model';
 import { modelGradients } from './model-gradients';
 import { packSequences, responseRows } from './token-batch';
@@ -51,7 +51,7 @@ export async function trainNextToken(
   const schedule = { steps, warmupSteps: Math.min(warmupSteps, steps), peak, finalFraction };
   const parameters = [...trainableParameters(model).values()];
   const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
-  assertTrainable(model.config, shapeOf([{ length: longest }]));
+  assertTrainable(model.config, shapeOf([{ length: longest }]), trainingPlan(model));
   const optimizer = createAdamW(parameters, { weightDecay });
   const batches = shuffledBatches(sequences, Math.min(batchSize, sequences.length), seed);
   let finalLoss = NaN;
@@ -77,7 +77,7 @@ export async function trainNextToken(
 
 /** Mean loss over the tokens of a batch and its gradients, summed over micro-batches that fit in memory. */
 export async function batchGradients(model: LanguageModel, sequences: Int32Array[]) {
-  const parts = microBatches(model.config, sequences, shapeOf, 'training');
+  const parts = microBatches(model.config, sequences, shapeOf, 'training', trainingPlan(model));
   const tokens = shapeOf(sequences).outputs;
   let loss = 0;
   let gradients: tf.Tensor[] | undefined;

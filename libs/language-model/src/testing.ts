@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomStream } from '@surefoot/tensor';
+import * as tf from '@tensorflow/tfjs';
 import { gpt2Config, type ModelConfig } from './config';
 import { createModel } from './create-model';
 import type { LanguageModel } from './model';
@@ -57,3 +58,40 @@ export const smallVocabulary = [
   '.',
   'well',
 ];
+
+/** Watches the bytes of all values on the backend; `tf.memory().numBytes` counts values once for each tensor that shares them. */
+export function watchBuffers() {
+  const { state } = tf.engine();
+  const { tensorInfo } = state;
+  const sizes = new Map<object, number>();
+  let now = 0;
+  let most = 0;
+  const count = (dataId: object, bytes: number) => {
+    now += bytes - (sizes.get(dataId) ?? 0);
+    sizes.set(dataId, bytes);
+    most = Math.max(most, now);
+  };
+  state.tensorInfo = {
+    get: (id) => tensorInfo.get(id),
+    has: (id) => tensorInfo.has(id),
+    set(id, info) {
+      count(id, info.bytes ?? 0);
+      tensorInfo.set(id, info);
+      return this;
+    },
+    delete(id) {
+      count(id, 0);
+      sizes.delete(id);
+      return tensorInfo.delete(id);
+    },
+  } as typeof tensorInfo;
+  return {
+    /** Bytes at most above those at the start. */
+    async during(run: () => unknown) {
+      const start = (most = now);
+      await run();
+      return most - start;
+    },
+    stop: () => (state.tensorInfo = tensorInfo),
+  };
+}

@@ -1,4 +1,4 @@
-import { assertTrainable, trainableParameters, type LanguageModel } from '@surefoot/language-model';
+import { assertTrainable, trainableParameters, trainingPlan, type LanguageModel } from '@surefoot/language-model';
 import { createAdamW, type AdamW } from '@surefoot/tensor';
 import type { PpoConfig } from './ppo-config';
 import { createValueNetwork, disposeValueNetwork, type ValueNetwork } from './value-network';
@@ -34,7 +34,7 @@ export function createLearner(
   config: PpoConfig,
   seed: number | bigint,
 ): Learner {
-  assertTrainable(policy.config);
+  assertTrainable(policy.config, undefined, trainingPlan(policy));
   const adam = { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon };
   const valueNetwork = createValueNetwork(policy.config.hiddenSize, seed);
   return {

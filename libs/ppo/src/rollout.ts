@@ -6,6 +6,7 @@ import {
   packSequences,
   responseRows,
   tokenLogProbabilities,
+  trainingPlan,
 } from '@surefoot/language-model';
 import type { BatchShape, TokenBatch } from '@surefoot/language-model';
 import type { Learner } from './learner';
@@ -130,7 +131,7 @@ function packMinibatches({ policy, config }: Learner, rollouts: Rollout[], offse
       ...batchShape(some.map((b) => rollouts[b]!)),
       withEntropy: entropyCoefficient !== 0,
     });
-    const groups = microBatches(policy.config, numbers, shapeOf, 'training');
+    const groups = microBatches(policy.config, numbers, shapeOf, 'training', trainingPlan(policy));
     const parts = groups.map((group) => packPart(group, rollouts, offsets));
     return { parts, rollouts: size, from: parts[0]!.from, to: parts.at(-1)!.to };
   });

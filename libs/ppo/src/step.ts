@@ -151,10 +151,10 @@ function partLosses(learner: Learner, part: MicroBatch, inputs: StepInputs, shar
   let loss!: tf.Scalar;
   try {
     const { temperature, entropyCoefficient } = config;
-    const policyStep = modelGradients(policy, part.batch, part.rows, (hidden) => {
+    const withEntropy = entropyCoefficient !== 0;
+    const policyLossOf = (hidden: tf.Tensor2D) => {
       features = keep(hidden);
-      const options = { temperature, withEntropy: entropyCoefficient !== 0 };
-      const tokens = tokenLogProbabilities(policy, hidden, part.targets, options);
+      const tokens = tokenLogProbabilities(policy, hidden, part.targets, { temperature, withEntropy });
       logprobs = keep(tokens.logProbability);
       const loss = policyLoss(logprobs, {
         oldLogprobs: tf.tensor1d(inputs.oldLogprobs),
@@ -162,7 +162,8 @@ function partLosses(learner: Learner, part: MicroBatch, inputs: StepInputs, shar
         clipRange: config.clipRange,
       });
       return scaled(tokens.entropy ? loss.sub(tokens.entropy.mean().mul(entropyCoefficient)) : loss);
-    });
+    };
+    const policyStep = modelGradients(policy, part.batch, part.rows, policyLossOf, { withEntropy });
     gradients.push(...policyStep.gradients);
     kept.push(policyStep.value);
     const valueStep = valueAndGradients(() => {

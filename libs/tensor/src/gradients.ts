@@ -14,11 +14,28 @@ export function valueAndGradients(
   loss: () => tf.Scalar,
   parameters: tf.Variable[],
 ): { value: tf.Scalar; gradients: tf.Tensor[] } {
-  const { value, grads } = recorded(() => tf.engine().gradients(loss, parameters, undefined, true));
-  const unused = grads.findIndex((gradient) => !gradient);
-  if (unused < 0) return { value: value as tf.Scalar, gradients: grads };
-  tf.dispose([value, ...grads.filter(Boolean)]);
+  const { value, gradients } = pullback(loss, parameters);
+  const unused = gradients.findIndex((gradient) => !gradient);
+  if (unused < 0) return { value, gradients: gradients as tf.Tensor[] };
+  tf.dispose([value, ...gradients.filter((gradient) => gradient !== undefined)]);
   throw invalid(`the loss does not depend on parameter ${unused}, ${parameters[unused]?.name}`);
+}
+
+/**
+ * What a gradient in a function's result is in its inputs: one link of the chain rule.
+ *
+ * @param compute its tensors are disposed, but for the result
+ * @param inputs  tensors that the function captures; at least one
+ * @param dy      gradient in the result, of its shape; default ones
+ * @returns the caller disposes `value` and `gradients`; undefined in inputs that the result does not depend on
+ */
+export function pullback<Result extends tf.Tensor>(
+  compute: () => Result,
+  inputs: tf.Tensor[],
+  dy?: tf.Tensor,
+): { value: Result; gradients: (tf.Tensor | undefined)[] } {
+  const { value, grads } = recorded(() => tf.engine().gradients(compute, inputs, dy, true));
+  return { value: value as Result, gradients: grads.map((gradient) => gradient ?? undefined) };
 }
 
 /**

@@ -4,7 +4,7 @@ export { currentBackend, openBackend } from './backend';
 export { inspectMachine, openPlanned, planAuto } from './choose-backend';
 export { gelu, layerNorm, linear, rmsNorm, silu } from './dense';
 export { isFrozen } from './differentiable';
-export { clipByGlobalNorm, valueAndGradients } from './gradients';
+export { clipByGlobalNorm, pullback, valueAndGradients } from './gradients';
 export { heldBytes } from './held-bytes';
 export type { KeyValueCache, LinearOptions, PositionRows, RotaryAngles } from './kernels';
 export {
@@ -30,6 +30,7 @@ export { openSafetensors, type FileTensor, type SafetensorsFile } from './safete
 export { warmupThenDecay } from './schedule';
 export { maskedMean, maskedVariance, whiten } from './statistics';
 export { embedding, entropy, logProbability } from './tokens';
+export { isBfloat16 } from './tensorflow/bfloat16';
 export { missingInstallTools, type MissingTool } from './tensorflow/install-tools';
 export { inspectTensorflow, type TensorflowInspection } from './tensorflow/native-library';
 export { float32Of, openWeights, rowsOf, type WeightsFile } from './weights';
