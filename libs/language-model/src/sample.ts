@@ -1,5 +1,11 @@
 import { DomainError } from '@surefoot/errors';
-import { cachedAttention, createKeyValueCache, type KeyValueCache, type RandomStream } from '@surefoot/tensor';
+import {
+  cachedAttention,
+  createKeyValueCache,
+  growKeyValueCache,
+  type KeyValueCache,
+  type RandomStream,
+} from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { layerStates, logits, type Attend } from './decoder';
 import type { ModelConfig } from './config';
@@ -87,7 +93,7 @@ async function sampleBatch(
   const all: Row[] = prompts.map((prompt, i) => ({
     ...{ index: firstRow + i, promptLength: prompt.length, ids: [], random: random(firstRow + i) },
   }));
-  const decoder = createCachedDecoder(model, batch.batch, batch.width + maxNewTokens);
+  const decoder = createCachedDecoder(model, batch.batch, batch.width, batch.width + maxNewTokens);
   try {
     let rows = all;
     let scores = await decoder.prefill(batch);
@@ -120,6 +126,9 @@ function takeToken(row: Row, logits: Float32Array, model: LanguageModel, options
   onFinished?.(row.index, row.sample);
 }
 
+/** Positions that a cache grows by: most responses end long before maxNewTokens, and each growth copies the cache. */
+const cacheBlock = 64;
+
 /** A decoder that remembers the keys and values of the tokens it has seen. */
 interface CachedDecoder {
   /** Logits after each prompt, a row each. */
@@ -131,8 +140,10 @@ interface CachedDecoder {
   dispose(): void;
 }
 
-function createCachedDecoder(model: LanguageModel, batch: number, capacity: number): CachedDecoder {
+/** @param longest tokens of a row that the cache ever holds */
+function createCachedDecoder(model: LanguageModel, batch: number, width: number, longest: number): CachedDecoder {
   const { layers, keyHeads, headWidth, vocabularySize } = model.config;
+  let capacity = Math.min(width + cacheBlock, longest);
   let caches = Array.from({ length: layers }, () => createKeyValueCache(batch, capacity, keyHeads * headWidth));
   const run = async (ids: Int32Array, positions: Int32Array, starts: Int32Array, rows?: Int32Array) => {
     const scores = tf.tidy(() => {
@@ -148,7 +159,13 @@ function createCachedDecoder(model: LanguageModel, batch: number, capacity: numb
       const positions = prompts.ids.map((_, index) => index % prompts.width);
       return run(prompts.ids, positions, new Int32Array(batch), lastTokenRows(prompts));
     },
-    step: (ids, positions) => run(ids, positions, positions),
+    step: (ids, positions) => {
+      if (positions.some((position) => position >= capacity)) {
+        capacity = Math.min(capacity + cacheBlock, longest);
+        for (const cache of caches) growKeyValueCache(cache, capacity, { keyHeads });
+      }
+      return run(ids, positions, positions);
+    },
     keepRows: (rows) => {
       caches = caches.map((cache) => pickRows(cache, rows));
     },
