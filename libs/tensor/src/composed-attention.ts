@@ -16,15 +16,14 @@ export function composeAttention(primitives: Primitives): Pick<Kernels, 'attenti
     return { scores: tf.mul(tanh, softCap), tanh };
   }
 
-  /** Softmax of the scores [B·keyHeads, shared·T, S] under a mask [1 or B, T·S]. */
-  function maskedSoftmax(scores: tf.Tensor, mask: Mask, batch: number, length: number): tf.Tensor {
+  /** Softmax of the scores [B·keyHeads, shared·T, S] under a mask of whole sequences, or of each of B. */
+  function maskedSoftmax(scores: tf.Tensor, { values, count }: Mask, batch: number, length: number): tf.Tensor {
     const span = scores.shape[2] as number;
-    const [leading, size] = mask.shape;
     const heads = scores.size / batch / length / span;
-    const open = leading === 1 ? [batch * heads, size] : [batch, heads, size];
-    const over = leading === 1 ? [1, size] : [batch, 1, size];
-    const masked = tf.add(tf.reshape(scores, open), tf.tensor(mask.values, over));
-    return primitives.softmax(tf.reshape(masked, scores.shape));
+    const isShared = count === 1;
+    const mask = tf.tensor(values, isShared ? [1, length, span] : [batch, 1, length * span]);
+    const each = isShared ? [batch * heads, length, span] : [batch, heads, length * span];
+    return primitives.softmax(shaped(tf.add(shaped(scores, each), mask), scores.shape));
   }
 
   return {
@@ -32,17 +31,19 @@ export function composeAttention(primitives: Primitives): Pick<Kernels, 'attenti
       const { heads, keyHeads, headWidth, scale } = shape;
       const rows = packed.shape[0];
       const length = rows / batch;
+      // Where no head is shared the order may be [heads, B, T, W]: queries, keys and values are then views of one transposed tensor.
+      const outer = heads === keyHeads ? 1 : batch;
       return differentiable([packed], (save) => {
-        const [query, key, value] = splitHeads(packed, batch, shape);
+        const [query, key, value] = splitHeads(packed, { batch, outer }, shape);
         const { scores, tanh } = score(query, key, shape);
         const probabilities = maskedSoftmax(scores, causalMask(length, shape.window), batch, length);
-        const mixed = headsLast(tf.matMul(probabilities, value), batch, heads, length);
+        const mixed = headsLast(tf.matMul(probabilities, value), outer, heads, rows / outer);
         save([query, key, value, probabilities, mixed, ...(tanh ? [tanh] : [])]);
         const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
           const [query, key, value, probabilities, mixed] = saved as [Tensor, Tensor, Tensor, Tensor, tf.Tensor2D];
           const tanh = saved[5];
           const folded = (x: tf.Tensor2D) =>
-            tf.reshape(headsFirst(x, batch, heads), [batch * keyHeads, -1, x.shape[1] / heads]);
+            tf.reshape(headsFirst(x, outer, heads), [batch * keyHeads, -1, x.shape[1] / heads]);
           const dBlocks = folded(dy);
           // sum_j p_ij dp_ij = sum_d y_id dy_id: the row sums of the softmax gradient, from the smaller tensors.
           const sums = tf.sum(tf.reshape(tf.mul(dy, mixed), [rows, heads, headWidth]), -1) as tf.Tensor2D;
@@ -53,8 +54,15 @@ export function composeAttention(primitives: Primitives): Pick<Kernels, 'attenti
             tf.mul(tf.matMul(dScores, key), scale),
             tf.mul(tf.matMul(dScores, query, true, false), scale),
             tf.matMul(probabilities, dBlocks, true, false),
-          ].map((part) => tf.reshape(part, [batch, -1, length, headWidth]));
-          return [headsLast(tf.concat(parts, 1), batch, heads + 2 * keyHeads, length)];
+          ];
+          const together =
+            outer === 1
+              ? tf.concat(parts, 0)
+              : tf.concat(
+                  parts.map((part) => tf.reshape(part, [batch, -1, length * headWidth])),
+                  1,
+                );
+          return [headsLast(together, outer, heads + 2 * keyHeads, rows / outer)];
         };
         return { value: mixed, gradient };
       });
@@ -121,12 +129,16 @@ function splitParts(packed: tf.Tensor2D, { heads, keyHeads, headWidth }: Attenti
 }
 
 /** The packed rows as query [B·keyHeads, shared·T, W], key and value [B·keyHeads, T, W]. */
-function splitHeads(packed: tf.Tensor2D, batch: number, heads: AttentionHeads): [Tensor, Tensor, Tensor] {
-  const { keyHeads, headWidth } = heads;
-  const folded = (part: tf.Tensor2D, count: number) =>
-    tf.reshape(headsFirst(part, batch, count), [batch * keyHeads, -1, headWidth]);
-  const [query, key, value] = splitParts(packed, heads);
-  return [folded(query, heads.heads), folded(key, keyHeads), folded(value, keyHeads)];
+function splitHeads(
+  packed: tf.Tensor2D,
+  { batch, outer }: { batch: number; outer: number },
+  { heads, keyHeads, headWidth }: AttentionHeads,
+): [Tensor, Tensor, Tensor] {
+  const parts = heads + 2 * keyHeads;
+  const all = headsFirst(packed, outer, parts);
+  if (outer === 1) return tf.split(tf.reshape(all, [parts * batch, -1, headWidth]), 3, 0) as [Tensor, Tensor, Tensor];
+  const each = tf.split(tf.reshape(all, [batch, parts, -1]), [heads, keyHeads, keyHeads], 1);
+  return each.map((part) => tf.reshape(part, [batch * keyHeads, -1, headWidth])) as [Tensor, Tensor, Tensor];
 }
 
 /** [B*T, heads·W] with the values in the order [B, heads, T, W]. */
@@ -145,11 +157,16 @@ function headsLast(blocks: Tensor, batch: number, heads: number, length: number)
   return tf.reshape(tf.transpose(tf.reshape(blocks, [batch, heads, length, width / heads]), [0, 2, 1, 3]), shape);
 }
 
+function shaped(x: Tensor, shape: number[]): Tensor {
+  return tf.util.arraysEqual(x.shape, shape) ? x : tf.reshape(x, shape);
+}
+
 /** 0 where a token may look, far below every score elsewhere. */
 interface Mask {
+  /** [count, T, S] */
   values: Float32Array;
-  /** [1 or B, T·S] */
-  shape: [number, number];
+  /** Of sequences. */
+  count: number;
 }
 
 const hidden = -1e9;
@@ -166,12 +183,12 @@ function remembered(key: string, pass: string, make: () => Mask): Mask {
   return mask;
 }
 
-/** [1, T·T] of whole sequences. */
+/** [1, T, T] of whole sequences. */
 function causalMask(length: number, window: number | undefined): Mask {
   return cacheMask(new Int32Array(1), length, length, window);
 }
 
-/** [B, T·span]: row b's tokens stand at positions from `starts[b]` on, those of keys are 0 to span - 1. */
+/** [B, T, span]: row b's tokens stand at positions from `starts[b]` on, those of keys are 0 to span - 1. */
 export function cacheMask(starts: Int32Array, length: number, span: number, window: number | undefined): Mask {
   const seen = window === undefined || window >= span ? span : window;
   const pass = `${length} ${span} ${starts.join()} `;
@@ -181,7 +198,7 @@ export function cacheMask(starts: Int32Array, length: number, span: number, wind
       const end = starts[Math.floor(row / length)]! + (row % length) + 1;
       values.fill(0, row * span + Math.max(0, end - seen), row * span + end);
     }
-    return { values, shape: [starts.length, length * span] };
+    return { values, count: starts.length };
   });
 }
 
