@@ -61,8 +61,8 @@ export interface BackendOptions {
   /** Parameters of the model that will be computed with: decides `auto`; default a small model. */
   parameters?: number;
   /**
-   * How tensorflow multiplies by weights that are held as BF16: `cast` to float32 first, the default, or `native`, which is
-   * faster, rounds every product to 8 bits, and needs a CPU that can.
+   * How tensorflow multiplies by weights that are held as BF16: `cast` to float32 first, or `native`, which is faster, rounds
+   * every product to 8 bits, and needs a CPU that can. Default what `SUREFOOT_BF16` says, else `cast`.
    */
   bfloat16?: 'cast' | 'native';
   /** Refuses every backend that does not compute on a GPU. */

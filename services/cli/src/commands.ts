@@ -4,6 +4,7 @@ import { experimentIndex } from './commands/experiment-index';
 import { experimentRun } from './commands/experiment-run';
 import { generate } from './commands/generate';
 import { logprobs } from './commands/logprobs';
+import { modelConvert } from './commands/model-convert';
 import { modelCreate } from './commands/model-create';
 import { modelInspect } from './commands/model-inspect';
 import { modelPretrain } from './commands/model-pretrain';
@@ -28,6 +29,7 @@ export const commands: CommandSpec[] = [
   taskWrite,
   modelInspect,
   modelCreate,
+  modelConvert,
   modelPretrain,
   modelPull,
   tokenize,

@@ -1,5 +1,7 @@
 import { DomainError } from '@surefoot/errors';
+import { loadModel, type LanguageModel } from '@surefoot/language-model';
 import { z } from 'zod';
+import type { Context } from './command';
 import { option, text } from './option';
 
 /** `--model`, a model folder in Hugging Face layout. */
@@ -12,13 +14,36 @@ export const weights = option(
   z.enum(['auto', 'f32', 'bf16-mapped']).default('auto'),
 );
 
-/** @throws DomainError failed_precondition where this build cannot hold weights so */
-export function refuseUnavailableWeights(form: 'auto' | 'f32' | 'bf16-mapped'): void {
-  if (form === 'bf16-mapped')
-    throw new DomainError(
-      'failed_precondition',
-      '--weights bf16-mapped is not available in this build: use auto or f32',
-    );
+/** `--dtype`, of weights that are written. */
+export const dtype = z.enum(['f32', 'bf16']);
+
+const units: Record<string, number> = { '': 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 };
+
+/** `--max-shard-size`, where weights are written; bytes. */
+export const maxShardBytes = option(
+  '<size>',
+  'divides the weights into files of at most this size, such as 5GB; default one file',
+  z
+    .union([text, z.number().transform(String)])
+    .transform((value) => /^([1-9]\d{0,14})([KMG]i?B)?$/i.exec(value))
+    .refine((match) => match !== null, 'must be a size such as 500MB or 5GB')
+    .transform((match) => Number(match![1]) * units[(match![2] ?? '').toUpperCase()]!)
+    .optional(),
+);
+
+/**
+ * Loads a model that is computed with and not trained, and says on stderr what the user should know of its weights.
+ *
+ * @throws DomainError as `loadModel`
+ */
+export async function loadForUse(
+  folder: string,
+  options: Omit<NonNullable<Parameters<typeof loadModel>[1]>, 'trainable'>,
+  { terminal }: Pick<Context, 'terminal'>,
+): Promise<LanguageModel> {
+  const model = await loadModel(folder, { ...options, trainable: false });
+  if (model.weights?.warning) terminal.note(model.weights.warning);
+  return model;
 }
 
 /**

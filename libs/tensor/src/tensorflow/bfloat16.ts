@@ -50,8 +50,8 @@ export function setBfloat16Products(how: 'cast' | 'native'): void {
   products = how;
 }
 
-/** Numbers of a weight that are float32 at a time: 16 MiB stay in a processor's caches, and are memory that is used again. */
-const numbersAtOnce = 2 ** 22;
+/** Numbers of a weight that are float32 at a time: 8 MiB stay in a processor's caches, and are memory that is used again. */
+const numbersAtOnce = 2 ** 21;
 
 /** `linear` with a weight held as BFLOAT16: no gradient in the weight. */
 export function bfloat16Linear(

@@ -38,7 +38,7 @@ let loading: Promise<Machine> | undefined;
 export async function openTensorflow({
   kernelBuild = 'tuned',
   threads,
-  bfloat16 = 'cast',
+  bfloat16 = bfloat16OfMachine(),
 }: BackendOptions): Promise<Opened> {
   if (kernelBuild !== 'tuned' && kernelBuild !== 'plain')
     throw new DomainError(
@@ -70,6 +70,15 @@ export async function openTensorflow({
     kernels: kernelBuild === 'tuned' ? tensorflowKernels : plainKernels,
     memoryBytes,
   };
+}
+
+/** What the environment says of products with BF16 weights. @throws DomainError invalid_argument for a word that is none */
+function bfloat16OfMachine(): 'cast' | 'native' {
+  // eslint-disable-next-line no-restricted-properties -- what a processor can multiply is a property of the machine
+  const word = process.env['SUREFOOT_BF16'] || 'cast';
+  if (word !== 'cast' && word !== 'native')
+    throw new DomainError('invalid_argument', `SUREFOOT_BF16 is ${JSON.stringify(word)}: cast or native`);
+  return word;
 }
 
 async function load(threads: number): Promise<Machine> {

@@ -1,7 +1,6 @@
 import {
   disposeModel,
   encodePrompt,
-  loadModel,
   loadTokenizer,
   parameterCount,
   readModelConfig,
@@ -12,7 +11,7 @@ import { z } from 'zod';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { atLine, inBatches, inFile, outFile, readLines, writeLines } from '../lines';
-import { checkIds, modelFolder, refuseUnavailableWeights, weights } from '../model-options';
+import { checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, integer, number, option, seed } from '../option';
 
 const id = z.union([z.string(), z.int()]).optional();
@@ -49,10 +48,9 @@ export const generate = defineCommand({
     backend,
   },
   async run(options, context) {
-    refuseUnavailableWeights(options.weights);
     const rows = await readLines(options.in, line);
     await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
-    const model = await loadModel(options.model, { head: 'causal-lm' });
+    const model = await loadForUse(options.model, { head: 'causal-lm', weights: options.weights }, context);
     const tokenizer = await loadTokenizer(options.model);
     const encoded = rows.map(({ line: place, value }) => {
       const where = `${options.in} line ${place}`;

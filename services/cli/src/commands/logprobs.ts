@@ -2,7 +2,6 @@ import {
   disposeModel,
   encodeRollout,
   hiddenStates,
-  loadModel,
   loadTokenizer,
   logits,
   packSequences,
@@ -17,7 +16,7 @@ import * as tf from '@tensorflow/tfjs';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { atLine, inBatches, inFile, outFile, writeLines } from '../lines';
-import { checkIds, modelFolder, refuseUnavailableWeights, weights } from '../model-options';
+import { checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, integer, number, option } from '../option';
 
 export const logprobs = defineCommand({
@@ -36,10 +35,9 @@ export const logprobs = defineCommand({
     backend,
   },
   async run(options, context) {
-    refuseUnavailableWeights(options.weights);
     const rows = await readRollouts(options.in);
     await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
-    const model = await loadModel(options.model, { head: 'causal-lm' });
+    const model = await loadForUse(options.model, { head: 'causal-lm', weights: options.weights }, context);
     const tokenizer = rows.some(({ ids }) => !ids) ? await loadTokenizer(options.model) : undefined;
     const sequences = rows.map((row) => {
       const where = `${options.in}, id ${row.id}`;

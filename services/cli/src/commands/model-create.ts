@@ -1,17 +1,15 @@
 import { publishFolder, readJson } from '@surefoot/files';
 import {
   assertVocabularyFits,
-  createModel,
-  disposeModel,
   loadTokenizer,
   parameterCount,
   parseInitialisation,
   parseModelConfig,
-  saveModel,
+  writeNewModel,
 } from '@surefoot/language-model';
 import { defineCommand } from '../command';
-import { openForModel } from '../compute/open-backend';
-import { backend, option, seed, text } from '../option';
+import { dtype, maxShardBytes } from '../model-options';
+import { option, seed, text } from '../option';
 
 export const modelCreate = defineCommand({
   name: 'model create',
@@ -22,18 +20,18 @@ export const modelCreate = defineCommand({
     tokenizer: option('<dir>', 'folder whose tokenizer it gets', text),
     init: option('<file>', 'JSON of standard deviations; default those of GPT-2', text.optional()),
     out: option('<dir>', 'model folder to write', text),
+    dtype: option('<dtype>', 'of the weights: f32 or bf16', dtype.default('f32')),
+    maxShardSize: maxShardBytes,
     seed: seed(0),
-    backend,
   },
-  async run({ like, tokenizer: tokenizerFolder, init, out, seed: modelSeed, backend: name }, context) {
+  async run({ like, tokenizer: tokenizerFolder, init, out, dtype, maxShardSize, seed: modelSeed }, { terminal }) {
     const config = parseModelConfig(await readJson(like), like);
     assertVocabularyFits(await loadTokenizer(tokenizerFolder), config);
     const initialisation = init === undefined ? undefined : parseInitialisation(await readJson(init), init);
-    await openForModel(name, context, parameterCount(config));
-    const model = createModel(config, modelSeed, initialisation);
-    await publishFolder(out, (folder) => saveModel(model, folder, { tokenizerFolder }));
+    const options = { initialisation, tokenizerFolder, dtype, maxShardBytes: maxShardSize };
     const parameters = parameterCount(config);
-    disposeModel(model);
+    if (parameters > 1e8) terminal.note(`model create: draws ${parameters.toLocaleString('en')} parameters`);
+    await publishFolder(out, (folder) => writeNewModel(config, modelSeed, folder, options));
     return { document: { folder: out, parameters, seed: modelSeed }, text: `${out}: ${parameters} parameters` };
   },
 });

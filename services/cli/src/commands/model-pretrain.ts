@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { defineCommand } from '../command';
 import { compute } from '../compute/compute';
 import { atLine, readLines } from '../lines';
-import { modelFolder, refuseUnavailableWeights, weights } from '../model-options';
+import { modelFolder, weights } from '../model-options';
 import { backend, integer, number, option, seed, text } from '../option';
 
 export const modelPretrain = defineCommand({
@@ -28,7 +28,11 @@ export const modelPretrain = defineCommand({
     backend,
   },
   async run({ model, text: file, out, backend: name, weights: form, ...training }, context) {
-    refuseUnavailableWeights(form);
+    if (form === 'bf16-mapped')
+      throw new DomainError(
+        'failed_precondition',
+        'weights bf16-mapped cannot be trained, and pretraining trains all: use auto or f32',
+      );
     const configPath = join(model, 'config.json');
     const { maxPositions } = parseModelConfig(await readJson(configPath), configPath);
     const tokenizer = await loadTokenizer(model);
