@@ -56,7 +56,7 @@ export function composeAttention(primitives: Primitives): Pick<Kernels, 'attenti
             tf.matMul(probabilities, dBlocks, true, false),
           ];
           const together =
-            outer === 1
+            heads === keyHeads
               ? tf.concat(parts, 0)
               : tf.concat(
                   parts.map((part) => tf.reshape(part, [batch, -1, length * headWidth])),
@@ -136,7 +136,8 @@ function splitHeads(
 ): [Tensor, Tensor, Tensor] {
   const parts = heads + 2 * keyHeads;
   const all = headsFirst(packed, outer, parts);
-  if (outer === 1) return tf.split(tf.reshape(all, [parts * batch, -1, headWidth]), 3, 0) as [Tensor, Tensor, Tensor];
+  if (heads === keyHeads)
+    return tf.split(tf.reshape(all, [parts * batch, -1, headWidth]), 3, 0) as [Tensor, Tensor, Tensor];
   const each = tf.split(tf.reshape(all, [batch, parts, -1]), [heads, keyHeads, keyHeads], 1);
   return each.map((part) => tf.reshape(part, [batch * keyHeads, -1, headWidth])) as [Tensor, Tensor, Tensor];
 }
