@@ -34,6 +34,8 @@ export interface EnsembleFile {
 }
 
 const fileName = 'ensemble.json';
+/** A hundred times what has been found to help. */
+const mostMembers = 1000;
 const kinds: EnsembleKind[] = ['full', 'heads', 'adapters'];
 
 /** @throws DomainError invalid_argument naming the field that is wrong; not_found */
@@ -46,8 +48,8 @@ export async function readEnsembleFile(folder: string): Promise<EnsembleFile> {
   if (json?.format !== 1) refuse(`format must be 1`);
   if (!kinds.includes(json?.kind as EnsembleKind)) refuse(`kind must be "full", "heads" or "adapters"`);
   if (typeof json?.name !== 'string' || json.name === '') refuse('name must be text');
-  if (!Array.isArray(json?.members) || json.members.length === 0)
-    refuse('members must be a list with at least one entry');
+  if (!Array.isArray(json?.members) || json.members.length === 0 || json.members.length > mostMembers)
+    refuse(`members must be a list with 1 to ${mostMembers} entries`);
   const file = json as EnsembleFile;
   if (file.kind !== 'full') {
     if (typeof file.base !== 'string' || file.base === '')

@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { callUnary, createClient } from '@surefoot/service';
+import { RewardEnsembleClient } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
+import { writeBuiltinTask } from '@surefoot/reward';
+import { inspectTensorflow, openBackend } from '@surefoot/tensor';
+import { goldenPath } from '@surefoot/tensor/testing';
+import { expectDone, start, surefoot, workFolder } from './testing';
+
+// A machine under load takes several times as long.
+jest.setTimeout(180_000);
+
+let work: Awaited<ReturnType<typeof workFolder>>;
+const run = (...words: string[]) => surefoot(words, { cwd: work.path });
+
+interface Scored {
+  id: string;
+  scores: number[];
+  variance: number | null;
+}
+
+beforeAll(async () => {
+  work = await workFolder();
+  await openBackend('wasm');
+  const baseTraining = { sentences: 200, steps: 20, batchSize: 16 };
+  await writeBuiltinTask(join(work.path, 'task'), { dataSeed: 3, pairs: 24, judgePairs: 4, baseTraining });
+  const lines = readFileSync(join(work.path, 'task', 'pairs.jsonl'), 'utf8')
+    .trim()
+    .split('\n');
+  const rollouts = lines.map((line, id) => {
+    const { prompt, chosen } = JSON.parse(line) as { prompt: string; chosen: string };
+    return JSON.stringify({ id: `${id}`, prompt, response: chosen });
+  });
+  await writeFile(join(work.path, 'rollouts.jsonl'), `${rollouts.join('\n')}\n`);
+});
+afterAll(() => work.remove());
+
+async function scores(...words: string[]): Promise<Scored[]> {
+  const done = await run('score', ...words);
+  expectDone(done);
+  return done.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Scored);
+}
+
+/** Starts a reward ensemble. */
+async function serve(folder: string) {
+  const running = start(['serve', 'reward-ensemble', '--model', folder, '--address', '127.0.0.1:0', '--threads', '2'], {
+    cwd: work.path,
+  });
+  const log: { msg?: string; address?: string; computeThreads?: number }[] = [];
+  for await (const line of createInterface({ input: running.child.stdout! })) {
+    log.push(JSON.parse(line) as (typeof log)[number]);
+    if (log.some(({ msg }) => msg === 'model loaded') && log.some(({ msg }) => msg === 'listening')) break;
+  }
+  const stop = async () => {
+    running.child.kill('SIGTERM');
+    await running.ended;
+  };
+  return { log, stop, address: log.find(({ msg }) => msg === 'listening')?.address ?? running.stderr() };
+}
+
+describe.each([
+  { kind: 'full', more: [], threads: 2 },
+  { kind: 'heads', more: ['--tune-trunk', '--tune-epochs', '1'], threads: 1 },
+  { kind: 'adapters', more: ['--lora-r', '2', '--lora-targets', 'c_attn', 'c_proj'], threads: 2 },
+])('reward models of kind $kind', ({ kind, more, threads }) => {
+  test('score alike from the folder, from a service and imported', async () => {
+    const fit = [
+      '--base',
+      'task/base',
+      '--pairs',
+      'task/pairs.jsonl',
+      '--members',
+      '2',
+      '--epochs',
+      '2',
+      '--kind',
+      kind,
+    ];
+    expectDone(await run('reward', 'train', ...fit, ...more, '--out', kind, '--backend', 'wasm'));
+    const local = await scores('--ensemble', kind, '--in', 'rollouts.jsonl', '--backend', 'wasm');
+    expect(local).toHaveLength(24);
+    expect(new Set(local.map(({ scores: own }) => own[0])).size).toBeGreaterThan(12);
+    const { log, address, stop } = await serve(kind);
+    try {
+      expect(log.find(({ msg }) => msg === 'model loaded')).toMatchObject({ computeThreads: threads });
+      expect(await scores('--address', address, '--in', 'rollouts.jsonl')).toEqual(local);
+      const client = createClient(RewardEnsembleClient, address);
+      expect(await callUnary(client, 'getEnsemble', {}, { deadlineMs: 20_000 })).toMatchObject({ kind });
+      client.close();
+    } finally {
+      await stop();
+    }
+    const members = [0, 1].map((k) => join(kind, `member-${k}`));
+    expectDone(await run('reward', 'import', '--members', ...members, '--out', `${kind}-imported`));
+    const imported = await scores('--ensemble', `${kind}-imported`, '--in', 'rollouts.jsonl', '--raw');
+    const raw = await scores('--ensemble', kind, '--in', 'rollouts.jsonl', '--raw');
+    imported.forEach(({ scores: own }, i) => expect(own).toBeAllclose(raw[i]!.scores, { atol: 1e-5 }));
+    const calibrate = ['reward', 'calibrate', '--ensemble', `${kind}-imported`, '--in', 'rollouts.jsonl', '--json'];
+    const calibrated = await run(...calibrate);
+    expectDone(calibrated);
+    expect((JSON.parse(calibrated.stdout) as { members: object[] }).members).toHaveLength(2);
+  });
+});
+
+test('options of another kind are wrong usage, and the message says of which', async () => {
+  const fit = ['reward', 'train', '--base', 'task/base', '--pairs', 'task/pairs.jsonl', '--out', 'refused'];
+  for (const [more, message] of [
+    [['--lora-r', '4'], '--lora-r is an option of --kind adapters, this is --kind full'],
+    [['--kind', 'adapters', '--tune-trunk'], '--tune-trunk is an option of --kind heads'],
+    [['--kind', 'heads', '--tune-epochs', '2'], 'go with --tune-trunk'],
+    [['--weights', 'bf16-mapped'], 'for weights that are not trained'],
+  ] as const)
+    expect(await run(...fit, ...more)).toMatchObject({ status: 2, stderr: expect.stringContaining(message) });
+  const like = ['--like', 'task/member-config.json', '--tokenizer', 'task/base', '--pairs', 'task/pairs.jsonl'];
+  expect(await run('reward', 'train', ...like, '--kind', 'adapters', '--out', 'refused')).toMatchObject({ status: 2 });
+  const heads = await run('reward', 'train', ...like, '--kind', 'heads', '--out', 'refused');
+  expect(heads).toMatchObject({ status: 2, stderr: expect.stringContaining('add --tune-trunk, or give --base') });
+});
+
+interface Side {
+  input_ids: { shape: number[]; data: number[] };
+  attention_mask: { data: number[] };
+}
+
+// References: transformers 5.23.0 and peft 0.21.2 (goldens/README.md).
+const available = goldenPath('models', 'llama-reward') !== undefined;
+const backends = ['wasm', ...(inspectTensorflow().problem === undefined ? ['tensorflow'] : [])];
+(available ? test : test.skip)(
+  'models and adapters of transformers and peft score as there, on wasm and tensorflow',
+  async () => {
+    const read = (...path: string[]) => JSON.parse(readFileSync(goldenPath('golden', ...path)!, 'utf8'));
+    const cases: { words: string[]; sequences: number[][]; expected: number[] }[] = [];
+    for (const name of ['llama-reward', 'gemma-reward']) {
+      const { forward } = read('models', `${name}.json`) as { forward: (Side & { scores: { data: number[] } })[] };
+      const words = ['--model', goldenPath('models', name)!];
+      cases.push({
+        words,
+        sequences: forward.flatMap(sequencesOf),
+        expected: forward.flatMap((own) => own.scores.data),
+      });
+    }
+    for (const name of ['llama-reward-qv', 'llama-reward-all-linear']) {
+      const golden = read('adapters', `${name}.json`);
+      const words = ['--model', goldenPath('models', golden.base)!, '--adapter', goldenPath('adapters', name)!];
+      cases.push({ words, sequences: sequencesOf(golden), expected: golden.merged.scores.data });
+    }
+    for (const { words, sequences, expected } of cases) {
+      const rows = sequences.map((ids, i) => JSON.stringify({ id: `${i}`, ids }));
+      await writeFile(join(work.path, 'ids.jsonl'), rows.join('\n'));
+      for (const backend of backends) {
+        const scored = await scores(...words, '--raw', '--in', 'ids.jsonl', '--backend', backend);
+        expect(scored.map(({ scores: [score] }) => score!)).toBeAllclose(expected, { atol: 5e-5, rtol: 1e-5 });
+        expect(scored[0]!.variance).toBeNull();
+      }
+    }
+  },
+);
+
+function sequencesOf({ input_ids: ids, attention_mask: mask }: Side): number[][] {
+  const [rows, width] = ids.shape as [number, number];
+  return Array.from({ length: rows }, (_, row) =>
+    ids.data.slice(row * width, (row + 1) * width).filter((_id, i) => mask.data[row * width + i] === 1),
+  );
+}
