@@ -1,6 +1,19 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { attention, cachedAttention, createKeyValueCache, entropy, linear, logProbability, openBackend } from './index';
+import {
+  attention,
+  cachedAttention,
+  createKeyValueCache,
+  entropy,
+  growKeyValueCache,
+  linear,
+  logProbability,
+  openBackend,
+  rmsNorm,
+  rotaryAngles,
+  rotate,
+  silu,
+} from './index';
 import { createTestDecoder, randomFloats, randomIds } from './test-decoder';
 
 const batches = [1, 3, 5, 13, 64];
@@ -94,6 +107,64 @@ describe.each(['simd', 'relaxed-simd'] as const)('%s: a row has the same bits', 
       });
     expect(differing(run(310), run(300))).toBe(0);
     expect(differing(run(513), run(300))).toBe(0);
+  });
+
+  // One key head for three query heads; windows that begin within a block and before it; a cap.
+  test.each([undefined, 5, 70])('in attention of shared heads under padding and in batches, window %s', (window) => {
+    const [length, stride, options] = [90, 5 * 7, { heads: 3, keyHeads: 1, softCap: 2, window }];
+    const values = randomFloats(length * stride, 1);
+    const run = (padded: number, batch: number) =>
+      tf.tidy(() => {
+        const rows = new Float32Array(batch * padded * stride).fill(0.5);
+        rows.set(values, (batch - 1) * padded * stride);
+        const y = attention(tf.tensor2d(rows, [batch * padded, stride]), { batch, ...options });
+        const from = (batch - 1) * padded * 21;
+        return y.dataSync().slice(from, from + length * 21) as Float32Array;
+      });
+    const alone = run(length, 1);
+    for (const padded of [90, 97, 300])
+      for (const batch of [1, 3]) expect(differing(run(padded, batch), alone)).toBe(0);
+  });
+
+  test('in cached attention of shared heads, in every cache and batch', () => {
+    const [stride, options] = [5 * 7, { heads: 3, keyHeads: 1, softCap: 2, window: 6 }];
+    const values = randomFloats(12 * stride, 1);
+    const run = (capacity: number, batch: number) => {
+      const cache = createKeyValueCache(batch, capacity, 7);
+      const outputs = Array.from({ length: 12 }, (_, position) =>
+        tf.tidy(() => {
+          if (position >= cache.capacity) growKeyValueCache(cache, cache.capacity + 4, { keyHeads: 1 });
+          const rows = new Float32Array(batch * stride).fill(0.5);
+          rows.set(values.subarray(position * stride, (position + 1) * stride), (batch - 1) * stride);
+          const starts = new Int32Array(batch).fill(position);
+          return cachedAttention(tf.tensor2d(rows, [batch, stride]), cache, starts, options)
+            .dataSync()
+            .slice(-21);
+        }),
+      );
+      cache.dispose();
+      return Float32Array.from(outputs.flatMap((output) => [...output]));
+    };
+    const alone = run(12, 1);
+    for (const capacity of [3, 12, 50])
+      for (const batch of [1, 4]) expect(differing(run(capacity, batch), alone)).toBe(0);
+  });
+
+  test.each([7, 48])('in RMS norm, SiLU and rotation of rows %i wide', (half) => {
+    const values = randomFloats(64 * 2 * half, 1);
+    const gains = randomFloats(2 * half, 2);
+    const run = (from: number, rows: number) =>
+      tf.tidy(() => {
+        const x = tf.tensor2d(values.slice(from * 2 * half, (from + rows) * 2 * half), [rows, 2 * half]);
+        const positions = Int32Array.from({ length: rows }, (_, i) => from + i);
+        const angles = rotaryAngles(positions, Float32Array.from(gains.subarray(half), Math.abs));
+        const normed = rmsNorm(x, tf.tensor1d(gains), { epsilon: 1e-6 });
+        return rotate(silu(normed), angles, { rotated: 1 }).dataSync() as Float32Array;
+      });
+    const all = run(0, 64);
+    for (const rows of batches)
+      for (const from of [0, 64 - rows])
+        expect(differing(run(from, rows), all.slice(from * 2 * half, (from + rows) * 2 * half))).toBe(0);
   });
 
   test('in log-probability and entropy of 100 logits', () => {
