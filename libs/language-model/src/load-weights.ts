@@ -26,7 +26,7 @@ const largeModel = 0.25e9;
  *
  * @param what for errors
  * @throws DomainError resource_exhausted before anything is read where they do not fit; failed_precondition where they cannot be
- * mapped though they shall be
+ * mapped though they shall be; invalid_argument naming file and weight where one that is held as float32 is not finite
  */
 export async function loadWeights(
   config: ModelConfig,
@@ -35,6 +35,7 @@ export async function loadWeights(
 ): Promise<{ parameters: Map<string, tf.Variable>; weights: HeldWeights }> {
   const opened = new Map<string, WeightsFile>();
   const loaded = new Map<string, tf.Variable>();
+  const sums: { name: string; sum: tf.Tensor }[] = [];
   try {
     for (const file of files) opened.set(file, await openWeights(file));
     const specs = parameterSpecs(config);
@@ -51,16 +52,34 @@ export async function loadWeights(
     for (const spec of specs) {
       const { file, tensor } = placeOf(spec);
       const values = await file.read(tensor, isHeld(spec) ? 'bfloat16' : 'float32');
+      if (!isHeld(spec)) sums.push({ name: spec.name, sum: tf.sum(values) });
       loaded.set(spec.name, tf.variable(values, trainable));
       values.dispose();
     }
+    await assertFinite(sums, parameters);
     return { parameters: loaded, weights };
   } catch (error) {
     tf.dispose([...loaded.values()]);
     throw error;
   } finally {
+    tf.dispose(sums.map(({ sum }) => sum));
     for (const file of opened.values()) await file.close();
   }
+}
+
+/** A sum is finite only where every part of it is, and costs no memory; weights that are mapped are not touched for it. */
+async function assertFinite(
+  sums: { name: string; sum: tf.Tensor }[],
+  parameters: StoredWeights['parameters'],
+): Promise<void> {
+  if (sums.length === 0) return;
+  const all = tf.tidy(() => tf.stack(sums.map(({ sum }) => sum)));
+  const values = await all.data();
+  all.dispose();
+  const wrong = sums.find((_, k) => !Number.isFinite(values[k]));
+  if (!wrong) return;
+  const { file, tensor } = parameters.get(wrong.name)!;
+  throw new DomainError('invalid_argument', `${file}: weight ${tensor.name} holds values that are not finite`);
 }
 
 function decide(

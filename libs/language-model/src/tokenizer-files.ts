@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readJson, readText } from '@surefoot/files';
+import { parseJson, readJson, readText } from '@surefoot/files';
 import { checkTokens, type AddedToken } from './tokenizer-checks';
 
 /** What a tokenizer's folder says, before anything is built from it. */
@@ -140,7 +140,7 @@ function namedWith<Result>(path: string, body: () => Result): Result {
 
 function parseObject(text: string, path: string): Record<string, unknown> {
   try {
-    return asObject(JSON.parse(text), path);
+    return asObject(parseJson(text), path);
   } catch (error) {
     if (error instanceof DomainError) throw error;
     throw new DomainError('invalid_argument', `${path} is not JSON: ${(error as Error).message}`, { cause: error });

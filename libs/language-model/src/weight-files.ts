@@ -72,7 +72,7 @@ function checkAgainstConfig(
   const parameters = new Map<string, StoredParameter>();
   for (const [name, shape] of parameterShapes(config)) {
     const entry = found.get(name);
-    if (!entry) throw invalid(files.map((file) => basename(file)).join(', '), name, 'is missing');
+    if (!entry) throw invalid(files.join(', '), name, 'is missing');
     const stored = entry.tensor.shape;
     if (stored.join() !== shape.join())
       throw invalid(entry.file, name, `has shape [${stored.join(', ')}], config.json makes it [${shape.join(', ')}]`);

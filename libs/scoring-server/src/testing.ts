@@ -27,7 +27,7 @@ export function createTestFolder(): { path: string; remove: () => void } {
 /**
  * Writes an ensemble of randomly initialised reward models.
  *
- * @param options.poison a member with a weight that is not a number
+ * @param options.poison a member whose scores are not finite, though its weights are
  * @returns its folder
  */
 export async function writeTestEnsemble(
@@ -71,7 +71,9 @@ export async function writeTestEnsemble(
 
 async function poisonWeights(path: string): Promise<void> {
   const { tensors } = await readSafetensors(path);
-  tensors.get('score.weight')!.data[0] = Number.NaN;
+  // Their product overflows. Weights that are not finite themselves would be refused when they are read.
+  tensors.get('transformer.ln_f.weight')!.data[0] = 1e10;
+  tensors.get('score.weight')!.data[0] = 3e38;
   await writeSafetensors(path, tensors);
 }
 
