@@ -49,7 +49,7 @@ export function attention(
       for (let i = row; i < end; i++) {
         const begin = max(0, i + 1 - window);
         const line = probabilities + bytes(i * T + begin);
-        memory.fill(probabilities + bytes(i * T + first), 0, bytes(begin - first));
+        if (begin > first) memory.fill(probabilities + bytes(i * T + first), 0, bytes(begin - first));
         if (cap > 0) capScores(line, i + 1 - begin, scale / cap, cap);
         softmaxPrefix(line, i + 1 - begin, end - begin, cap > 0 ? 1 : scale);
       }
