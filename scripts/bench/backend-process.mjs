@@ -1,5 +1,6 @@
 // One backend in a process of its own, as services have it; prepares work and does it when its turn comes. backends.mjs starts it.
 import { openBackend } from '@surefoot/tensor';
+import { gpt2Block, gpt2BlockGradient, llamaBlock, llamaBlockGradient } from './work/block.mjs';
 import { twoComputeThreads } from './work/compute-threads.mjs';
 import { matmul } from './work/matmul.mjs';
 import { ppoIteration } from './work/ppo-iteration.mjs';
@@ -10,6 +11,7 @@ import { trainingStep } from './work/training-step.mjs';
 
 const work = {
   ...{ matmul, trainingStep, oneScorer, tenScorers, stackedScorers, twoComputeThreads, tenHeads },
+  ...{ gpt2Block, gpt2BlockGradient, llamaBlock, llamaBlockGradient },
   ...{ sampling: samplingWithCache, ppoIteration },
 };
 /** Milliseconds of warming up; a run that takes longer than `slowMs` is warm enough to count. */

@@ -10,6 +10,7 @@ const everywhere = () => true;
 /** The groups of each part, in the order in which they run; the part `run` stands in ppo-run.mjs. */
 const partGroups = {
   matmul: [{ torch: [], measurements: ['512', '1024'].map(matmul) }],
+  blocks: [{ torch: [], measurements: ['tiny', '1M', '10M'].flatMap(blocks) }],
   training: [
     { torch: [], measurements: [training('tiny')] },
     { torch: [{ script: 'bench.py', part: 'train' }], measurements: ['0.1M', '1M', '10M'].map(training) },
@@ -49,6 +50,16 @@ export function isSmall({ size }) {
 function matmul(size) {
   const amount = { amount: (2 * Number(size) ** 3) / 1e9, unit: 'GFLOP' };
   return { task: 'matmul', size, shape: `${size} × ${size}`, ...amount, ways: [{ name: 'matmul', on: onOneThread }] };
+}
+
+function blocks(size) {
+  const { rows, tokens } = sizes[size];
+  const about = { size, shape: `${rows} × ${tokens}`, amount: rows * tokens, unit: 'tokens' };
+  const ways = (suffix) => ['gpt2', 'llama'].map((way) => ({ name: `${way}Block${suffix}`, way, on: onOneThread }));
+  return [
+    { ...about, task: 'block', ways: ways('') },
+    { ...about, task: 'block and its gradient', ways: ways('Gradient') },
+  ];
 }
 
 function training(size) {
