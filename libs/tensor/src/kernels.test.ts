@@ -288,6 +288,8 @@ describe.each(testBackends)('numbers out of the ordinary, $title', (backend) => 
     const x = () => tf.tensor2d([1, NaN, 2, 3, 4], [1, 5]);
     const ones = () => tf.ones([5]) as tf.Tensor1D;
     expect((await read(() => gelu(x())))[1]).toBeNaN();
+    expect((await read(() => silu(x())))[1]).toBeNaN();
+    expect(await read(() => rmsNorm(x(), ones(), { epsilon: 1e-6 }))).toBeAllclose(new Float32Array(5).fill(NaN));
     expect(await read(() => layerNorm(x(), ones(), ones()))).toBeAllclose(new Float32Array(5).fill(NaN));
     expect((await read(() => logProbability(x(), Int32Array.of(0))))[0]).toBeNaN();
     expect((await read(() => entropy(x())))[0]).toBeNaN();
