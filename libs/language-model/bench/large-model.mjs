@@ -1,6 +1,6 @@
 /**
  * A model of the paper's scale on this machine: how soon it is ready, how fast it scores, takes log-probabilities and generates,
- * and what memory that takes. Two processes of its own a form of the weights, so that each has its own peaks.
+ * and what memory that takes. Each form of the weights in a process of its own, so that each has its own peaks.
  *
  *   surefoot model create --like config.json --tokenizer DIR --out MODEL --dtype bf16
  *   node libs/language-model/bench/large-model.mjs MODEL [f32|cast|native …]
@@ -9,9 +9,22 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import * as language from '@surefoot/language-model';
+import { openBackend, randomStream } from '@surefoot/tensor';
+import * as tf from '@tensorflow/tfjs';
 
 const [model, ...forms] = process.argv.slice(2);
 const [sequences, tokens, promptTokens, newTokens, heads] = [4, 64, 16, 16, 10];
+
+const watcher = `
+const { workerData: shared } = require('node:worker_threads');
+const { readFileSync } = require('node:fs');
+setInterval(() => {
+  const now = Number(/^RssAnon:\\s+(\\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+  if (now > shared[0]) shared[0] = now;
+}, 10);
+`;
 
 if (process.env.LARGE_MODEL_FORM) await measure(process.env.LARGE_MODEL_FORM);
 else
@@ -25,9 +38,6 @@ else
   }
 
 async function measure(form) {
-  const { openBackend, randomStream } = await import('@surefoot/tensor');
-  const language = await import('@surefoot/language-model');
-  const tf = await import('@tensorflow/tfjs');
   const results = { form };
   const threads = 2;
   /** Wall and processor time of one run, seconds; the latter divided by the threads is what a quiet machine would take at least. */
@@ -91,23 +101,12 @@ function status() {
 function watchAnonymous() {
   const watch = { peak: 0, sample: () => (watch.peak = Math.max(watch.peak, status().RssAnon)) };
   const shared = new Int32Array(new SharedArrayBuffer(8));
-  const worker = import('node:worker_threads').then(
-    ({ Worker }) => new Worker(watcher, { eval: true, workerData: shared }),
-  );
+  const worker = new Worker(watcher, { eval: true, workerData: shared });
   watch.stop = () => {
     watch.sample();
     Atomics.store(shared, 1, 1);
     watch.peak = Math.max(watch.peak, Atomics.load(shared, 0));
-    worker.then((thread) => thread.terminate());
+    void worker.terminate();
   };
   return watch;
 }
-
-const watcher = `
-const { workerData: shared } = require('node:worker_threads');
-const { readFileSync } = require('node:fs');
-setInterval(() => {
-  const now = Number(/^RssAnon:\\s+(\\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
-  if (now > shared[0]) shared[0] = now;
-}, 10);
-`;

@@ -2,7 +2,17 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { logProbability, randomStream, valueAndGradients } from '@surefoot/tensor';
 import { fastTestBackends } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
-import { createModel, disposeModel, gpt2Config, hiddenStates, logits, packSequences, rewardScores } from './index';
+import {
+  createModel,
+  disposeModel,
+  gpt2Config,
+  hiddenStates,
+  logits,
+  packSequences,
+  parseModelConfig,
+  rewardScores,
+  tokenLogProbabilities,
+} from './index';
 import { gradientBytes, samplingBytes, scoringBytes, trainingBytes, weightBytes } from './memory-estimate';
 import { sample } from './sample';
 import { randomSequences, watchBuffers } from './testing';
@@ -65,6 +75,37 @@ describe.each(backends)('the estimate on $title', ({ open }) => {
       disposeModel(model);
     },
   );
+
+  const gated = { hidden_size: 48, intermediate_size: 96, num_hidden_layers: 3, num_attention_heads: 4 };
+  const families = {
+    llama: { ...gated, num_key_value_heads: 2, head_dim: 16, vocab_size: 300, max_position_embeddings: 64 },
+    gemma: { ...gated, num_key_value_heads: 1, head_dim: 16, vocab_size: 640, max_position_embeddings: 64 },
+    gemma2: { ...gated, num_key_value_heads: 2, head_dim: 16, vocab_size: 640, max_position_embeddings: 64 },
+    // Its vocabulary is gone through in chunks.
+    qwen2: { ...gated, hidden_size: 16, num_key_value_heads: 2, vocab_size: 70_000, max_position_embeddings: 64 },
+  };
+
+  test.each(Object.entries(families))('a pass of %s, with grouped heads and gated layers', async (family, sizes) => {
+    const config = parseModelConfig({ model_type: family, ...sizes }, 'here');
+    const model = createModel(config, 1);
+    const [sequences, width] = family === 'qwen2' ? [2, 8] : [8, 48];
+    const batch = packSequences(randomSequences(Array(sequences).fill(width), config.vocabularySize));
+    const { rows, targets } = responseRows(batch, new Int32Array(sequences).fill(1));
+    const options = { temperature: 1, withEntropy: false };
+    const loss = () =>
+      tf.sum(
+        tokenLogProbabilities(model, hiddenStates(model, batch, rows), targets, options).logProbability,
+      ) as tf.Scalar;
+    const shape = { sequences, width, outputs: rows.length };
+    const scoring = await peaks.during(() => tf.tidy(loss).dispose());
+    const training = await peaks.during(() => {
+      const { value, gradients } = valueAndGradients(loss, [...model.parameters.values()]);
+      tf.dispose([value, ...gradients]);
+    });
+    expectAbove(scoringBytes(config, shape), scoring);
+    expectAbove(trainingBytes(config, shape) + gradientBytes(config) - weightBytes(config), training);
+    disposeModel(model);
+  });
 
   test('sampling with a cache', async () => {
     const config = gpt2Config({

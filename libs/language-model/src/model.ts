@@ -1,4 +1,5 @@
 import { DomainError } from '@surefoot/errors';
+import { isBfloat16 } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { adapterParameters, type Adapter } from './adapter';
 import type { ModelConfig } from './config';
@@ -56,7 +57,11 @@ export function copyParameters(from: LanguageModel, to: LanguageModel): void {
   for (const [name, parameter] of from.parameters) tf.tidy(() => to.parameters.get(name)!.assign(tf.mul(parameter, 1)));
 }
 
-/** A variable with memory of its own: times 1, since a clone would share the memory that an optimiser writes in place. */
+/**
+ * A variable with memory of its own: times 1, since a clone would share the memory that an optimiser writes in place. What is held
+ * as BF16 is never written, and shared.
+ */
 export function copyOf(parameter: tf.Variable): tf.Variable {
+  if (isBfloat16(parameter)) return tf.tidy(() => tf.variable(parameter.clone(), false));
   return tf.tidy(() => tf.variable(tf.mul(parameter, 1)));
 }

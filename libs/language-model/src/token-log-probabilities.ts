@@ -4,9 +4,7 @@ import { logits } from './decoder';
 import type { LanguageModel } from './model';
 import { modulesOf } from './modules';
 import { embeddingTable } from './parameters';
-
-/** Above so many tokens logits are never there as a whole. By the vocabulary alone: which way is taken decides last bits. */
-export const largeVocabulary = 2 ** 16;
+import { largeVocabulary, vocabularyChunk } from './vocabulary-size';
 
 /**
  * Log-probabilities of tokens, and the entropies of the distributions they were taken from.
@@ -27,8 +25,8 @@ export function tokenLogProbabilities(
   const isProduct = config.head === 'causal-lm' && !adapter?.pairs.has('lm_head');
   if (isProduct && config.vocabularySize > largeVocabulary) {
     const name = config.tiedHead ? embeddingTable(config).replace(/\.weight$/, '') : 'lm_head';
-    const softCap = config.logitSoftCap;
-    const both = vocabularyLogProbability(hidden, modulesOf(model).table(name), targets, { temperature, softCap });
+    const options = { temperature, softCap: config.logitSoftCap, chunk: vocabularyChunk };
+    const both = vocabularyLogProbability(hidden, modulesOf(model).table(name), targets, options);
     return withEntropy ? both : { logProbability: both.logProbability };
   }
   const scores = logits(model, hidden, temperature);

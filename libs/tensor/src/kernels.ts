@@ -110,6 +110,6 @@ export interface Kernels {
   sumOfSquares(tensors: tf.Tensor[]): Promise<number>;
   /** Moments of zeros for these parameters. */
   adamw(parameters: tf.Variable[]): Moments;
-  /** Where the backend can hold weights as BFLOAT16. @param bytes of the file */
-  mapFile?(path: string, bytes: number): MappedFile | undefined;
+  /** Where the backend can hold weights as BFLOAT16. @param descriptor of the open file @param bytes of the file */
+  mapFile?(descriptor: number, bytes: number): MappedFile | undefined;
 }

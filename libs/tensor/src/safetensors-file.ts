@@ -18,6 +18,8 @@ export interface FileTensor {
 /** An open safetensors file, of which only the header has been read. */
 export interface SafetensorsFile {
   readonly path: string;
+  /** Of the open file; valid until `close`. */
+  readonly descriptor: number;
   /** Of the whole file. */
   readonly bytes: number;
   /** By name, in the order of their bytes; integer and boolean tensors are left out: they are masks and positions, no weights. */
@@ -54,6 +56,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const header = await readHeader(file, path);
     return {
       path,
+      descriptor: file.fd,
       ...header,
       values: (tensor) => readValues(file, tensor, path),
       pieces: (tensor) => readPieces(file, tensor, path),

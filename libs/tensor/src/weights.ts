@@ -24,7 +24,7 @@ export interface WeightsFile {
 export async function openWeights(path: string): Promise<WeightsFile> {
   const file = await openSafetensors(path);
   try {
-    return weightsFile(file, currentKernels().mapFile?.(path, file.bytes));
+    return weightsFile(file, currentKernels().mapFile?.(file.descriptor, file.bytes));
   } catch (error) {
     await file.close();
     throw error;
