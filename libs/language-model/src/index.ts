@@ -34,6 +34,7 @@ export { trainNextToken, type TrainNextTokenOptions } from './pretrain';
 export { encodePrompt, encodeRollout, type Prompt } from './rollout-tokens';
 export { sample, type Sample, type SampleOptions } from './sample';
 export { lastTokenRows, packSequences, responseRows, type ResponseRows, type TokenBatch } from './token-batch';
+export { mergeModel } from './merge-model';
 export { modelGradients } from './model-gradients';
 export { tokenLogProbabilities } from './token-log-probabilities';
 export { loadTokenizer, type Tokenizer } from './tokenizer';

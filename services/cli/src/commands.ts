@@ -7,6 +7,7 @@ import { logprobs } from './commands/logprobs';
 import { modelConvert } from './commands/model-convert';
 import { modelCreate } from './commands/model-create';
 import { modelInspect } from './commands/model-inspect';
+import { modelMerge } from './commands/model-merge';
 import { modelPretrain } from './commands/model-pretrain';
 import { modelPull } from './commands/model-pull';
 import { quickstart } from './commands/quickstart';
@@ -30,6 +31,7 @@ export const commands: CommandSpec[] = [
   modelInspect,
   modelCreate,
   modelConvert,
+  modelMerge,
   modelPretrain,
   modelPull,
   tokenize,

@@ -7,6 +7,9 @@ import { option, text } from './option';
 /** `--model`, a model folder in Hugging Face layout. */
 export const modelFolder = option('<dir>', 'model folder in Hugging Face layout', text);
 
+/** `--adapter`, a folder as PEFT writes it. */
+export const adapterFolder = option('<dir>', 'folder of a LoRA adapter on the model', text.optional());
+
 /** `--weights`, where a model is loaded. */
 export const weights = option(
   '<form>',

@@ -1,5 +1,4 @@
-import { publishFolder } from '@surefoot/files';
-import { cloneModel, disposeModel, saveModel, type LanguageModel } from '@surefoot/language-model';
+import { trainableParameters, type LanguageModel } from '@surefoot/language-model';
 import type { StoredTensor } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { BestPolicy } from './checkpoint';
@@ -13,7 +12,7 @@ const window = 5;
  *
  * @param options.policy the policy that gave this iteration's rollouts, not yet updated
  * @param options.judgeTrajectory mean judge score of each iteration up to this one; empty without a judge
- * @returns `best`, or a copy of the policy where it is better
+ * @returns `best`, or a copy of what is trained of the policy where it is better
  */
 export async function nextBest(
   best: BestPolicy | undefined,
@@ -23,29 +22,15 @@ export async function nextBest(
   const judge = mean(judgeTrajectory.slice(-window));
   if (best && judge <= best.judge) return best;
   const tensors = new Map<string, StoredTensor>();
-  for (const [name, variable] of policy.parameters)
+  for (const [name, variable] of trainableParameters(policy))
     tensors.set(name, { shape: [...variable.shape], data: Float32Array.from(await variable.data()) });
   return { judge, iteration, tensors };
 }
 
-/**
- * Publishes the best policy as a model folder, in place of one that is there.
- *
- * @param like a model of the same architecture
- */
-export async function saveBest(
-  { tensors }: BestPolicy,
-  like: LanguageModel,
-  { folder, tokenizerFolder }: { folder: string; tokenizerFolder: string },
-): Promise<void> {
-  const model = cloneModel(like);
-  try {
-    for (const [name, variable] of model.parameters) {
-      const { data, shape } = tensors.get(name)!;
-      tf.tidy(() => variable.assign(tf.tensor(data, shape)));
-    }
-    await publishFolder(folder, (beside) => saveModel(model, beside, { tokenizerFolder }), { replace: true });
-  } finally {
-    disposeModel(model);
+/** Gives a policy the weights of the best one. */
+export function becomeBest(policy: LanguageModel, { tensors }: BestPolicy): void {
+  for (const [name, variable] of trainableParameters(policy)) {
+    const { data, shape } = tensors.get(name)!;
+    tf.tidy(() => variable.assign(tf.tensor(data, shape)));
   }
 }

@@ -10,6 +10,7 @@ export const configSchema = z.object({
   SUREFOOT_DATA_DIR: z.string().default('.'),
   SUREFOOT_ENSEMBLE_ADDRESS: z.string().default('127.0.0.1:50051'),
   SUREFOOT_JUDGE_ADDRESS: z.string().default('127.0.0.1:50052'),
+  SUREFOOT_WEIGHTS: z.enum(['auto', 'f32', 'bf16-mapped']).default('auto'),
   SUREFOOT_SCORER_PATIENCE_MS: integer(1000, 86_400_000).default(60_000),
 });
 

@@ -22,13 +22,30 @@ const overTheWire = (value: Run) => WireRun.decode(WireRun.encode(toWireRun(valu
 describe('the settings of a run', () => {
   test('go over the wire and come back the same', () => {
     const config = overTheWire(run).config;
-    expect(resolveSettings(fromRunConfig(config), { ensembleAddress: '', judgeAddress: '' })).toEqual(settings);
+    expect(resolveSettings(fromRunConfig(config), { ensembleAddress: '', judgeAddress: '', weights: 'f32' })).toEqual(
+      settings,
+    );
+  });
+
+  test.each([
+    { r: 4, alpha: 8, targetModules: ['c_attn', 'mlp.c_fc'], rslora: true },
+    { r: 4, alpha: 8, targetModules: '.*c_(attn|fc)', rslora: false },
+  ])('keep their adapter on the wire, %j', (lora) => {
+    const adapted = createSettings({}, { lora, weights: 'bf16-mapped' });
+    const { config } = overTheWire({ ...run, settings: adapted });
+    const defaults = { ensembleAddress: '', judgeAddress: '', weights: 'f32' } as const;
+    expect(resolveSettings(fromRunConfig(config), defaults)).toEqual(adapted);
+  });
+
+  test('an adapter without alpha and targets has twice its rank and every linear module', () => {
+    const config = RunConfig.fromPartial({ policy: 'base', prompts: 'p.jsonl', lora: { r: 8 } });
+    expect(fromRunConfig(config).lora).toEqual({ r: 8, alpha: 16, targetModules: 'all-linear', rslora: false });
   });
 
   test('take every default where a client sets nothing but what it must', () => {
     const config = RunConfig.fromPartial({ policy: 'base', prompts: 'p.jsonl' });
-    const addresses = { ensembleAddress: 'a:1', judgeAddress: 'b:2' };
-    expect(resolveSettings(fromRunConfig(config), addresses).ppo).toEqual(ppoDefaults);
+    const defaults = { ensembleAddress: 'a:1', judgeAddress: 'b:2', weights: 'auto' } as const;
+    expect(resolveSettings(fromRunConfig(config), defaults).ppo).toEqual(ppoDefaults);
   });
 
   test('know every hyper-parameter of the contract: none is lost, none is unknown', () => {
@@ -43,8 +60,8 @@ describe('the settings of a run', () => {
   test('refuse a request without any, and a seed that a JSON number cannot hold', () => {
     expect(() => fromRunConfig(undefined)).toThrow('config is missing');
     const config = RunConfig.fromPartial({ policy: 'base', prompts: 'p.jsonl', seed: 2n ** 64n - 1n });
-    const addresses = { ensembleAddress: 'a:1', judgeAddress: 'b:2' };
-    expect(() => resolveSettings(fromRunConfig(config), addresses)).toThrow('seed must be');
+    const defaults = { ensembleAddress: 'a:1', judgeAddress: 'b:2', weights: 'auto' } as const;
+    expect(() => resolveSettings(fromRunConfig(config), defaults)).toThrow('seed must be');
   });
 });
 

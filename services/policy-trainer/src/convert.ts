@@ -1,6 +1,7 @@
 import type { ModelIdentity } from '@surefoot/proto/surefoot/common/v1/common';
 import {
   RunState as WireRunState,
+  type LoraConfig,
   type PolicyValue as WirePolicyValue,
   type PpoConfig as WirePpoConfig,
   type Run as WireRun,
@@ -11,7 +12,7 @@ import type { PpoConfig } from '@surefoot/ppo';
 import { wireText } from '@surefoot/service';
 import { peakFields } from './run-record';
 import type { PolicyValue, Run, RunState, ScorerIdentity } from './run';
-import type { ChosenSettings, RunSettings } from './run-settings';
+import type { ChosenSettings, Lora, RunSettings } from './run-settings';
 
 const states: Record<RunState, WireRunState> = {
   queued: WireRunState.RUN_STATE_QUEUED,
@@ -25,12 +26,13 @@ const states: Record<RunState, WireRunState> = {
 /** What a client chose. Empty words count as not chosen; ranges are checked by `resolveSettings`. */
 export function fromRunConfig(config: RunConfig | undefined): ChosenSettings {
   if (!config) throw new DomainError('invalid_argument', 'config is missing');
-  const { mode, reward, member, ppo, seed, ...rest } = config;
+  const { mode, reward, member, ppo, seed, lora, ...rest } = config;
   const { evaluationSeed, ...hyperParameters } = ppo ?? {};
   return {
     ...rest,
     // A seed too large for a JSON number becomes one that is refused.
     seed: Number(seed),
+    lora: lora ? fromLoraConfig(lora) : null,
     ppo: {
       ...hyperParameters,
       member,
@@ -38,6 +40,24 @@ export function fromRunConfig(config: RunConfig | undefined): ChosenSettings {
       ...(reward !== '' && { reward }),
       ...(evaluationSeed !== undefined && { evaluationSeed: Number(evaluationSeed) }),
     } as Partial<PpoConfig>,
+  };
+}
+
+function fromLoraConfig({ r, alpha = 2 * r, targetModules, targetPattern, rslora }: LoraConfig): Lora {
+  if (targetModules.length > 0 && targetPattern !== '')
+    throw new DomainError('invalid_argument', 'lora: target_modules and target_pattern are both given: keep one');
+  const targets = targetModules.length > 0 ? targetModules : targetPattern || 'all-linear';
+  return { r, alpha, targetModules: targets, rslora };
+}
+
+function toLoraConfig({ r, alpha, targetModules, rslora }: Lora): LoraConfig {
+  const isPattern = typeof targetModules === 'string';
+  return {
+    r,
+    alpha,
+    targetModules: isPattern ? [] : targetModules,
+    targetPattern: isPattern ? targetModules : '',
+    rslora,
   };
 }
 
@@ -66,14 +86,15 @@ export function toWireRun(run: Run): WireRun {
   };
 }
 
-function toRunConfig({ ppo, seed, ...rest }: RunSettings): RunConfig {
+function toRunConfig({ ppo, seed, lora, ...rest }: RunSettings): RunConfig {
   const { mode, reward, member, missingEosPenalty, evaluationSeed, ...hyperParameters } = ppo;
   const wirePpo: WirePpoConfig = {
     ...hyperParameters,
     missingEosPenalty: missingEosPenalty ?? undefined,
     evaluationSeed: BigInt(evaluationSeed),
   };
-  return { ...rest, mode, reward, member, seed: BigInt(seed), ppo: wirePpo };
+  const wireLora = lora ? toLoraConfig(lora) : undefined;
+  return { ...rest, mode, reward, member, seed: BigInt(seed), ppo: wirePpo, lora: wireLora };
 }
 
 function toWireValue({ gold, judge, standardError, kl, reward }: PolicyValue): WirePolicyValue {

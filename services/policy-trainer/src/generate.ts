@@ -1,10 +1,20 @@
-import { disposeModel, encodePrompt, loadModel, loadTokenizer, sample } from '@surefoot/language-model';
+import {
+  disposeModel,
+  encodePrompt,
+  loadModel,
+  loadTokenizer,
+  sample,
+  type WeightForm,
+} from '@surefoot/language-model';
 import { randomStream } from '@surefoot/tensor';
 
 /** What to sample; crosses threads as it is. */
 export interface GenerationJob {
   /** Model folder. */
   policy: string;
+  /** Folder of an adapter on it; null = none. */
+  adapter: string | null;
+  weights: WeightForm;
   prompts: string[];
   maxNewTokens: number;
   /** 0 = greedy. */
@@ -35,7 +45,14 @@ export async function generate(
 ): Promise<void> {
   const tokenizer = await loadTokenizer(job.policy);
   const ids = job.prompts.map((prompt) => encodePrompt(tokenizer, prompt));
-  const model = await loadModel(job.policy, { head: 'causal-lm' });
+  const { weights } = job;
+  const adapter = job.adapter ?? undefined;
+  const model = await loadModel(job.policy, {
+    head: 'causal-lm',
+    trainable: false,
+    weights,
+    ...(adapter && { adapter }),
+  });
   try {
     for (let from = 0; from < ids.length; from += batchSize) {
       checkStopped();

@@ -1,13 +1,14 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
+import { isAdapterFolder, readAdapterConfig, type WeightForm } from '@surefoot/language-model';
 import type { GenerateRequest } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { Logger } from '@surefoot/service';
 import { createCompute } from './compute';
 import type { ComputeSettings } from './compute-thread';
 import { resolveDataPath } from './data-path';
-import type { GeneratedResponse } from './generate';
-import { runFiles, runFolder } from './run-folder';
+import type { GeneratedResponse, GenerationJob } from './generate';
+import { readSettings, runFiles, runFolder } from './run-folder';
 
 /** Samples from policies, one call at a time, in a thread beside the one that trains. */
 export interface Generator {
@@ -25,20 +26,21 @@ const defaultNewTokens = 128;
 
 export function createGenerator(options: {
   computing: ComputeSettings;
+  weights: WeightForm;
   runsDirectory: string;
   dataDirectory: string;
   logger: Logger;
 }): Generator {
-  const { computing, runsDirectory, dataDirectory, logger } = options;
+  const { computing, weights, runsDirectory, dataDirectory, logger } = options;
   const compute = createCompute(computing, logger);
   let busy = false;
   return {
     async generate(request, onResponse, signal) {
       checkRequest(request);
-      const policy =
+      const { policy, adapter } =
         request.runId === ''
-          ? await resolveDataPath(dataDirectory, request.policy, { field: 'policy', kind: 'folder' })
-          : await finalPolicy(runsDirectory, request.runId);
+          ? await policyInData(dataDirectory, request.policy)
+          : await finalPolicy(runsDirectory, dataDirectory, request.runId);
       if (busy)
         throw new DomainError('resource_exhausted', 'another Generate call computes: try again when it has ended');
       busy = true;
@@ -49,7 +51,7 @@ export function createGenerator(options: {
         const call = await compute.thread({ responseDone: onResponse });
         const { prompts, maxNewTokens, temperature, seed } = request;
         await call('generate', {
-          policy,
+          ...{ policy, adapter, weights },
           prompts,
           maxNewTokens: maxNewTokens || defaultNewTokens,
           temperature,
@@ -80,8 +82,25 @@ function checkRequest({ prompts, maxNewTokens, temperature }: GenerateRequest): 
   if (problems.length > 0) throw new DomainError('invalid_argument', problems.slice(0, 10).join('; '));
 }
 
-async function finalPolicy(runsDirectory: string, id: string): Promise<string> {
-  const folder = join(runFolder(runsDirectory, id), runFiles.model);
-  if (await stat(folder).catch(() => undefined)) return folder;
-  throw new DomainError('not_found', `run ${id} does not exist or has no final policy yet`);
+/** A model folder, and the folder of the adapter on it. */
+type PolicyFolders = Pick<GenerationJob, 'policy' | 'adapter'>;
+
+/** A folder under the data directory; the base of an adapter lies there too. */
+async function policyInData(dataDirectory: string, path: string): Promise<PolicyFolders> {
+  const folder = await resolveDataPath(dataDirectory, path, { field: 'policy', kind: 'folder' });
+  if (!isAdapterFolder(folder)) return { policy: folder, adapter: null };
+  const { base = '' } = await readAdapterConfig(folder);
+  const what = { field: 'base_model_name_or_path of policy', kind: 'folder' } as const;
+  return { policy: await resolveDataPath(dataDirectory, base && resolve(folder, base), what), adapter: folder };
+}
+
+/** The final policy of a run; an adapter's base is what the run started from. */
+async function finalPolicy(runsDirectory: string, dataDirectory: string, id: string): Promise<PolicyFolders> {
+  const run = runFolder(runsDirectory, id);
+  const folder = join(run, runFiles.model);
+  if (!(await stat(folder).catch(() => undefined)))
+    throw new DomainError('not_found', `run ${id} does not exist or has no final policy yet`);
+  if (!isAdapterFolder(folder)) return { policy: folder, adapter: null };
+  const { policy = '' } = (await readSettings(run)) ?? {};
+  return { policy: await resolveDataPath(dataDirectory, policy, { field: 'policy', kind: 'folder' }), adapter: folder };
 }

@@ -377,6 +377,40 @@ describe('Generate', () => {
 });
 
 describe('a trainer process', () => {
+  test('killed in a run of an adapter, goes on and ends with the same bytes; its adapter answers', async () => {
+    const lora = { r: 2, targetModules: [], targetPattern: '.*c_(attn|proj)', rslora: true };
+    const adapted = config({ lora }, { iterations: 12 });
+    expect((await complete('adapter', adapted)).state).toBe(RunState.RUN_STATE_COMPLETED);
+    for (const iteration of [1, 7]) {
+      const child = await startService('policy-trainer', environment());
+      const via = createClient(PolicyTrainerClient, child.address);
+      await start('adapter-killed', adapted, true, via);
+      await until(async () => (await get('adapter-killed', via)).iteration >= iteration);
+      await child.stop('SIGKILL');
+      via.close();
+      expect((await get('adapter-killed')).state).toBe(RunState.RUN_STATE_INTERRUPTED);
+    }
+    await complete('adapter-killed', adapted, true);
+    for (const folder of ['model', 'model-best']) {
+      const digest = (id: string) => digestFile(join(runs, id, folder, 'adapter_model.safetensors'));
+      expect(await digest('adapter-killed')).toBe(await digest('adapter'));
+    }
+    const answer = async (request: Partial<GenerateRequest>) => {
+      const full = GenerateRequest.fromPartial({ prompts: ['is it ?'], maxNewTokens: 6, ...request });
+      const texts = [];
+      for await (const { response } of callServerStream(client, 'generate', full, { deadlineMs: 20_000 }))
+        texts.push(response);
+      return texts;
+    };
+    expect(await answer({ runId: 'adapter', temperature: 1 })).toEqual(
+      await answer({ runId: 'adapter-killed', temperature: 1 }),
+    );
+    await expect(start('adapter', config({ lora: { ...lora, r: 3 } }), true)).rejects.toMatchObject({
+      kind: 'failed_precondition',
+      message: expect.stringMatching(/lora: /),
+    });
+  });
+
   test('killed at any instant, the run goes on and ends with the same bytes', async () => {
     const longer = config({ keepRollouts: true }, { iterations: 20 });
     await complete('never-killed', longer);

@@ -61,7 +61,9 @@ export async function readSettings(folder: string): Promise<RunSettings | undefi
   const { ppo, ...rest } = settings as RunSettings;
   if (!ppo)
     throw new DomainError('failed_precondition', `${join(folder, runFiles.config)} does not hold a run's settings`);
-  return { ...rest, ppo: { ...ppo, weightClampMax: ppo.weightClampMax ?? Infinity } };
+  // Runs of before there were adapters have neither.
+  const since = { lora: null, weights: 'auto' as const };
+  return { ...since, ...rest, ppo: { ...ppo, weightClampMax: ppo.weightClampMax ?? Infinity } };
 }
 
 /** A run as its folder tells, of whichever process; undefined where there is no such run. */

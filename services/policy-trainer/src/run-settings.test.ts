@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { resolveSettings, settingsDifferences, type ChosenSettings } from './run-settings';
 
-const defaults = { ensembleAddress: '127.0.0.1:50051', judgeAddress: '127.0.0.1:50052' };
+const defaults = { ensembleAddress: '127.0.0.1:50051', judgeAddress: '127.0.0.1:50052', weights: 'auto' } as const;
 const chosen: ChosenSettings = {
   policy: 'base',
   prompts: 'prompts.jsonl',
@@ -12,6 +12,8 @@ const chosen: ChosenSettings = {
   ensembleAddress: '',
   judgeAddress: '',
   keepRollouts: false,
+  lora: null,
+  weights: '',
 };
 
 describe('resolveSettings', () => {
@@ -37,6 +39,29 @@ describe('resolveSettings', () => {
   test('takes a judge of "none" for no judge, but an ensemble is needed', () => {
     expect(resolveSettings({ ...chosen, judgeAddress: 'none' }, defaults).judgeAddress).toBe('none');
     expect(() => resolveSettings({ ...chosen, ensembleAddress: 'none' }, defaults)).toThrow(/ensemble_address/);
+  });
+});
+
+describe('an adapter', () => {
+  const lora = { r: 4, alpha: 8, targetModules: 'all-linear', rslora: false };
+
+  test('is checked as far as that can be done without the model', () => {
+    expect(() => resolveSettings({ ...chosen, lora: { ...lora, r: 0 } }, defaults)).toThrow(
+      /lora: r is 0, needs a whole/,
+    );
+    expect(() => resolveSettings({ ...chosen, weights: 'int4' }, defaults)).toThrow(/weights must be auto, f32/);
+  });
+
+  test('is what mapped weights need', () => {
+    const mapped = { ...chosen, weights: 'bf16-mapped' };
+    expect(() => resolveSettings(mapped, defaults)).toThrow(/bf16-mapped .* needs lora/);
+    expect(resolveSettings({ ...mapped, lora }, defaults)).toMatchObject({ weights: 'bf16-mapped', lora });
+  });
+
+  test('of another rank is another run', () => {
+    const [one, other] = [4, 5].map((r) => resolveSettings({ ...chosen, lora: { ...lora, r } }, defaults));
+    expect(settingsDifferences(one!, other!)).toEqual([expect.stringMatching(/^lora: .*"r":4.* → .*"r":5/)]);
+    expect(settingsDifferences(one!, structuredClone(one!))).toEqual([]);
   });
 });
 

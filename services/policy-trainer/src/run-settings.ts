@@ -1,4 +1,5 @@
 import { DomainError } from '@surefoot/errors';
+import { parseAdapterConfig, type AdapterSettings, type WeightForm } from '@surefoot/language-model';
 import { resolvePpoConfig, type PpoConfig } from '@surefoot/ppo';
 import { parseHostAndPort } from '@surefoot/service';
 
@@ -21,23 +22,33 @@ export interface RunSettings {
   judgeAddress: string;
   /** Whether every rollout is written to rollouts.jsonl.gz. */
   keepRollouts: boolean;
+  /** The adapter that is trained; null = the whole policy. */
+  lora: Lora | null;
+  /** How the start policy's weights are held. */
+  weights: WeightForm;
 }
+
+/** The adapter of a run. */
+export type Lora = Required<Pick<AdapterSettings, 'r' | 'alpha' | 'targetModules' | 'rslora'>>;
 
 /** What a client chose; absent and empty fields take their defaults. */
-export type ChosenSettings = Omit<RunSettings, 'ppo'> & { ppo: Partial<PpoConfig> };
+export type ChosenSettings = Omit<RunSettings, 'ppo' | 'weights'> & { ppo: Partial<PpoConfig>; weights: string };
 
-/** Where a service's scorers are unless a run says otherwise. */
-export interface ScorerAddresses {
+/** What a service's runs have unless they say otherwise. */
+export interface RunDefaults {
   ensembleAddress: string;
   judgeAddress: string;
+  weights: WeightForm;
 }
+
+const weightForms: readonly string[] = ['auto', 'f32', 'bf16-mapped'] satisfies WeightForm[];
 
 /**
  * Fills in the defaults and checks every field that can be checked without opening a file or asking a scorer.
  *
  * @throws DomainError invalid_argument listing every problem
  */
-export function resolveSettings(chosen: ChosenSettings, defaults: ScorerAddresses): RunSettings {
+export function resolveSettings(chosen: ChosenSettings, defaults: RunDefaults): RunSettings {
   const problems: string[] = [];
   if (chosen.policy === '') problems.push('policy: a model folder is needed');
   if (chosen.prompts === '') problems.push('prompts: a file of prompts is needed');
@@ -47,10 +58,18 @@ export function resolveSettings(chosen: ChosenSettings, defaults: ScorerAddresse
   const judgeAddress = chosen.judgeAddress || defaults.judgeAddress;
   problems.push(...addressProblems('ensemble_address', ensembleAddress));
   if (judgeAddress !== 'none') problems.push(...addressProblems('judge_address', judgeAddress));
+  const weights = (chosen.weights || defaults.weights) as WeightForm;
+  if (!weightForms.includes(weights)) problems.push(`weights must be ${weightForms.join(', ')}, not ${weights}`);
+  if (weights === 'bf16-mapped' && !chosen.lora)
+    problems.push('weights: bf16-mapped holds weights that are not trained, so it needs lora');
+  problems.push(...loraProblems(chosen.lora));
   try {
     const ppo = resolvePpoConfig(chosen.ppo);
     if (problems.length === 0)
-      return { ...chosen, evalPrompts: chosen.evalPrompts || chosen.prompts, ensembleAddress, judgeAddress, ppo };
+      return {
+        ...chosen,
+        ...{ evalPrompts: chosen.evalPrompts || chosen.prompts, ensembleAddress, judgeAddress, weights, ppo },
+      };
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     problems.push(error.message);
@@ -63,8 +82,9 @@ export function resolveSettings(chosen: ChosenSettings, defaults: ScorerAddresse
  * what they are: their digests are compared when they answer.
  */
 export function settingsDifferences(before: RunSettings, after: RunSettings): string[] {
-  const flat = ({ ppo, ensembleAddress: _e, judgeAddress, ...rest }: RunSettings): Record<string, unknown> => ({
+  const flat = ({ ppo, ensembleAddress: _e, judgeAddress, lora, ...rest }: RunSettings): Record<string, unknown> => ({
     ...rest,
+    lora: lora ? JSON.stringify(lora) : 'none',
     judge: judgeAddress === 'none' ? 'none' : 'asked',
     ...ppo,
   });
@@ -72,6 +92,19 @@ export function settingsDifferences(before: RunSettings, after: RunSettings): st
   return [...new Set([...Object.keys(old), ...Object.keys(fresh)])]
     .filter((name) => old[name] !== fresh[name])
     .map((name) => `${name}: ${String(old[name])} → ${String(fresh[name])}`);
+}
+
+/** What can be told without the model. */
+function loraProblems(lora: Lora | null): string[] {
+  if (!lora) return [];
+  const { r, alpha: lora_alpha, targetModules: target_modules, rslora: use_rslora } = lora;
+  try {
+    parseAdapterConfig({ peft_type: 'LORA', r, lora_alpha, target_modules, use_rslora }, 'lora');
+    return [];
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    return [error.message];
+  }
 }
 
 function addressProblems(field: string, addresses: string): string[] {

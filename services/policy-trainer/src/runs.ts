@@ -27,7 +27,7 @@ import {
   settingsDifferences,
   type ChosenSettings,
   type RunSettings,
-  type ScorerAddresses,
+  type RunDefaults,
 } from './run-settings';
 import type { TrainingJob } from './training-job';
 
@@ -69,11 +69,11 @@ const listLimit = 1000;
 export async function openRuns(options: {
   runsDirectory: string;
   dataDirectory: string;
-  addresses: ScorerAddresses;
+  defaults: RunDefaults;
   execution: RunExecution;
   logger: Logger;
 }): Promise<Runs> {
-  const { runsDirectory, dataDirectory, addresses, execution, logger } = options;
+  const { runsDirectory, dataDirectory, defaults, execution, logger } = options;
   await prepareFolder(runsDirectory);
   const queue = createRunQueue(queueCapacity);
   const own = new Map<string, OwnRun>();
@@ -83,7 +83,7 @@ export async function openRuns(options: {
   async function start(id: string, chosen: ChosenSettings, resume: boolean): Promise<Run> {
     const name = id === '' ? `run-${randomUUID()}` : id;
     const folder = runFolder(runsDirectory, name);
-    const settings = resolveSettings(chosen, addresses);
+    const settings = resolveSettings(chosen, defaults);
     const paths = await resolvePaths(dataDirectory, settings);
     const before = own.get(name)?.live.run() ?? (await readRun(runsDirectory, name));
     if (before && !resume) throw taken(name);

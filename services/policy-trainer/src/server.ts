@@ -20,11 +20,21 @@ export async function startPolicyTrainer(config: Config, logger: Logger): Promis
   const runs = await openRuns({
     runsDirectory,
     dataDirectory,
-    addresses: { ensembleAddress: config.SUREFOOT_ENSEMBLE_ADDRESS, judgeAddress: config.SUREFOOT_JUDGE_ADDRESS },
+    defaults: {
+      ensembleAddress: config.SUREFOOT_ENSEMBLE_ADDRESS,
+      judgeAddress: config.SUREFOOT_JUDGE_ADDRESS,
+      weights: config.SUREFOOT_WEIGHTS,
+    },
     execution,
     logger,
   });
-  const generator = createGenerator({ computing, runsDirectory, dataDirectory, logger });
+  const generator = createGenerator({
+    computing,
+    weights: config.SUREFOOT_WEIGHTS,
+    runsDirectory,
+    dataDirectory,
+    logger,
+  });
   const server = await serve({
     services: [implement(PolicyTrainerService, createHandlers(runs, generator))],
     address: config.SUREFOOT_ADDRESS,

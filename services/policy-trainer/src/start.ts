@@ -50,7 +50,8 @@ export type Fingerprint = Record<
  * Tensors: the caller owns `reference`.
  */
 export async function loadStart(job: TrainingJob): Promise<Start> {
-  const reference = await loadModel(job.paths.policy, { head: 'causal-lm' });
+  const { lora, weights } = job.settings;
+  const reference = await loadModel(job.paths.policy, { head: 'causal-lm', trainable: lora === null, weights });
   try {
     return await completeStart(reference, job);
   } catch (error) {

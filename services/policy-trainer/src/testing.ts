@@ -71,10 +71,13 @@ export const smallPpo: Partial<PpoConfig> = {
 export function createSettings(ppo: Partial<PpoConfig> = {}, rest: Partial<RunSettings> = {}): RunSettings {
   const chosen = {
     ...{ policy: 'base', prompts: 'prompts.jsonl', evalPrompts: '', gold: '', seed: 1000, keepRollouts: false },
-    ...{ ensembleAddress: '127.0.0.1:1', judgeAddress: '127.0.0.1:2' },
+    ...{ ensembleAddress: '127.0.0.1:1', judgeAddress: '127.0.0.1:2', lora: null, weights: '' },
     ...rest,
   };
-  return resolveSettings({ ...chosen, ppo: { ...smallPpo, ...ppo } }, { ensembleAddress: '', judgeAddress: '' });
+  return resolveSettings(
+    { ...chosen, ppo: { ...smallPpo, ...ppo } },
+    { ensembleAddress: '', judgeAddress: '', weights: 'auto' },
+  );
 }
 
 export function createJob(world: World, folder: string, settings = createSettings()): TrainingJob {

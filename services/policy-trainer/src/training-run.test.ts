@@ -4,7 +4,8 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import '@surefoot/tensor/testing';
 import { digestFile } from '@surefoot/files';
-import { loadModel, disposeModel } from '@surefoot/language-model';
+import { loadModel, disposeModel, trainableParameters } from '@surefoot/language-model';
+import * as tf from '@tensorflow/tfjs';
 import { readMetrics } from './metrics-file';
 import { createJob, createSettings, createWorld, scoreByWords, smallPpo, type World } from './testing';
 import type { TrainingContext, TrainingOutcome } from './training-job';
@@ -142,6 +143,43 @@ describe('a training run', () => {
     const rollouts = gunzipSync(readFileSync(join(cut, 'rollouts.jsonl.gz'))).toString();
     expect(rollouts).toBe(gunzipSync(readFileSync(join(uncut, 'rollouts.jsonl.gz'))).toString());
     expect(rollouts.trimEnd().split('\n')).toHaveLength(6 * 16);
+  });
+
+  test('with an adapter trains it alone, on one set of weights, and leaves it in the layout of PEFT', async () => {
+    const lora = { r: 4, alpha: 16, targetModules: 'all-linear', rslora: false };
+    const settings = createSettings({ iterations: 20, learningRate: 3e-2 }, { lora });
+    const folder = world.folder('adapter');
+    let most = 0;
+    const counting: TrainingContext = {
+      ...context,
+      onIteration: () => (most = Math.max(most, tf.memory().numBytes)),
+    };
+    const { final } = await trainingRun(createJob(world, folder, settings), counting);
+    // The embedding, which is the head too, stays small and bounds what this policy can say.
+    expect(Math.abs(final.kl)).toBeGreaterThan(0.05);
+
+    const base = join(world.data, 'base');
+    const before = await digestFile(join(base, 'model.safetensors'));
+    for (const name of ['model', 'model-best']) {
+      expect(readdirSync(join(folder, name)).sort()).toEqual(
+        expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json']),
+      );
+      expect(readdirSync(join(folder, name))).not.toContain('model.safetensors');
+      const model = await loadModel(base, { adapter: join(folder, name) });
+      expect(trainableParameters(model).size).toBe(8);
+      disposeModel(model);
+    }
+    expect(await digestFile(join(base, 'model.safetensors'))).toBe(before);
+
+    // Without the copy of the policy and its moments: less than a run that trains all weights holds.
+    const lora1 = most;
+    most = 0;
+    await trainingRun(createJob(world, world.folder('no-adapter'), createSettings({ iterations: 1 })), counting);
+    const model = await loadModel(base);
+    const weightBytes = [...model.parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0);
+    disposeModel(model);
+    expect(most - lora1).toBeGreaterThan(weightBytes);
+    await expect(() => trainingRun(createJob(world, folder, settings), context)).toNotLeakTensors();
   });
 
   test('goes on from the checkpoint before where the last one is damaged', async () => {

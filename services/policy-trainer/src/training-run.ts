@@ -1,16 +1,17 @@
 import { join } from 'node:path';
 import { publishFolder } from '@surefoot/files';
-import { cloneModel, disposeModel, saveModel } from '@surefoot/language-model';
+import { disposeModel } from '@surefoot/language-model';
 import { createLearner, disposeLearner, learnerState, ppoUpdate, prepareRollouts, restoreLearner } from '@surefoot/ppo';
 import { normaliseScores } from '@surefoot/reward';
 import { randomStream } from '@surefoot/tensor';
-import { nextBest, saveBest } from './best-policy';
+import { becomeBest, nextBest } from './best-policy';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint';
 import { evaluateFinal, evaluateStart, policyValue, type EvaluatedResponse } from './evaluation';
 import { readInitialEvaluation, writeEvaluation } from './evaluation-file';
 import { mean } from './mean';
 import { createMemo } from './memo';
 import { openMetricsFile } from './metrics-file';
+import { disposePolicy, policyOf, savePolicy } from './policy';
 import { fitOnReferenceSamples, type ReferenceSamples } from './reference-samples';
 import { openRolloutsFile } from './rollouts-file';
 import { prepareFolder, removeParts, runFiles } from './run-folder';
@@ -39,8 +40,9 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     // The start policy, which is also the reference, and a learner that goes on where the last checkpoint stands.
     const start = await loadStart(job);
     cleanUp.push(() => disposeModel(start.reference));
-    const policy = cloneModel(start.reference);
-    cleanUp.push(() => disposeModel(policy));
+    if (start.reference.weights?.warning) context.warn(start.reference.weights.warning);
+    const policy = policyOf(start.reference, job.settings);
+    cleanUp.push(() => disposePolicy(policy));
     const learner = createLearner(policy, start.reference, ppo, seed);
     cleanUp.push(() => disposeLearner(learner));
     await removeParts(job.folder);
@@ -135,9 +137,12 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     // The final policy meets the same prompts with the same dice.
     const final = await evaluateFinal(policy, normaliser, setting);
     await writeEvaluation(file('evaluation'), { ...evaluation, final });
-    const tokenizerFolder = job.paths.policy;
-    await publishFolder(file('model'), (beside) => saveModel(policy, beside, { tokenizerFolder }), { replace: true });
-    if (best) await saveBest(best, start.reference, { folder: file('bestModel'), tokenizerFolder });
+    const publish = (folder: string) =>
+      publishFolder(folder, (beside) => savePolicy(policy, beside, job.paths.policy), { replace: true });
+    await publish(file('model'));
+    // Nothing else needs the final policy's weights any more.
+    if (best) becomeBest(policy, best);
+    if (best) await publish(file('bestModel'));
     return { initial: policyValue(initial), final: policyValue(final), seconds: seconds() };
   } finally {
     for (const release of cleanUp.reverse()) await release();

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { atLine, inBatches, inFile, outFile, readLines, writeLines } from '../lines';
-import { checkIds, loadForUse, modelFolder, weights } from '../model-options';
+import { adapterFolder, checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, integer, number, option, seed } from '../option';
 
 const id = z.union([z.string(), z.int()]).optional();
@@ -30,6 +30,7 @@ export const generate = defineCommand({
   example: 'generate --model task/base --in prompts.jsonl --max-new-tokens 18 --seed 3',
   options: {
     model: modelFolder,
+    adapter: adapterFolder,
     in: inFile,
     out: outFile,
     maxNewTokens: option('<n>', 'longest response', integer().default(128)),
@@ -50,7 +51,8 @@ export const generate = defineCommand({
   async run(options, context) {
     const rows = await readLines(options.in, line);
     await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
-    const model = await loadForUse(options.model, { head: 'causal-lm', weights: options.weights }, context);
+    const form = { head: 'causal-lm', weights: options.weights, adapter: options.adapter } as const;
+    const model = await loadForUse(options.model, form, context);
     const tokenizer = await loadTokenizer(options.model);
     const encoded = rows.map(({ line: place, value }) => {
       const where = `${options.in} line ${place}`;

@@ -16,7 +16,7 @@ import * as tf from '@tensorflow/tfjs';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { atLine, inBatches, inFile, outFile, writeLines } from '../lines';
-import { checkIds, loadForUse, modelFolder, weights } from '../model-options';
+import { adapterFolder, checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, integer, number, option } from '../option';
 
 export const logprobs = defineCommand({
@@ -25,6 +25,7 @@ export const logprobs = defineCommand({
   example: 'logprobs --model task/base --in rollouts.jsonl --temperature 0.7',
   options: {
     model: modelFolder,
+    adapter: adapterFolder,
     in: inFile,
     out: outFile,
     temperature: option('<t>', 'divides the logits', number({ above: 0 }).default(1)),
@@ -37,7 +38,8 @@ export const logprobs = defineCommand({
   async run(options, context) {
     const rows = await readRollouts(options.in);
     await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
-    const model = await loadForUse(options.model, { head: 'causal-lm', weights: options.weights }, context);
+    const form = { head: 'causal-lm', weights: options.weights, adapter: options.adapter } as const;
+    const model = await loadForUse(options.model, form, context);
     const tokenizer = rows.some(({ ids }) => !ids) ? await loadTokenizer(options.model) : undefined;
     const sequences = rows.map((row) => {
       const where = `${options.in}, id ${row.id}`;

@@ -39,7 +39,14 @@ export interface ExperimentConfig {
   seed: number;
   /** True to keep every rollout. */
   keepRollouts: boolean;
+  /** The adapter that is trained; absent = the whole policy. */
+  lora?: Lora;
+  /** How the start policy's weights are held; absent = as the trainer does it. */
+  weights?: 'auto' | 'f32' | 'bf16-mapped';
 }
+
+/** An adapter as a file writes it. */
+export type Lora = z.output<typeof lora>;
 
 /** A single run: a block, a method, a member and a seed. */
 export interface RunFile extends Omit<ExperimentConfig, 'blocks' | 'methods' | 'runs'> {
@@ -54,6 +61,14 @@ const seed = z.int().min(0);
 const method = z.union([z.string(), z.looseObject({ name: name.optional(), mode: z.string().optional() })]);
 const hostPort = /^[A-Za-z0-9.-]+:\d{1,5}(,[A-Za-z0-9.-]+:\d{1,5})*$/;
 
+const lora = z.strictObject({
+  r: z.int().min(1).max(65_536),
+  alpha: z.number().optional(),
+  /** Names or ends of names of linear modules, a regular expression, or `all-linear`, which is the default. */
+  targetModules: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).optional(),
+  rslora: z.boolean().optional(),
+});
+
 const shared = {
   name: z.string().min(1).optional(),
   policy: path,
@@ -65,6 +80,8 @@ const shared = {
   ppo: z.record(z.string(), z.unknown()).default({}),
   seed: seed.default(1000),
   keepRollouts: z.boolean().default(false),
+  lora: lora.optional(),
+  weights: z.enum(['auto', 'f32', 'bf16-mapped']).optional(),
   // What `experiment.yaml` adds for the reader; a resolved file may be used as a configuration again.
   resolved: z.looseObject({ members: z.record(z.string(), z.int().nullable()) }).optional(),
 };
@@ -160,6 +177,8 @@ function resolveShared(
     evalPrompts: content.evalPrompts === undefined ? prompts : locate('evalPrompts', content.evalPrompts),
     seed: content.seed,
     keepRollouts: content.keepRollouts,
+    ...(content.lora && { lora: content.lora }),
+    ...(content.weights && { weights: content.weights }),
   };
 }
 

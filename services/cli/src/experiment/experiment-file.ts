@@ -79,6 +79,7 @@ async function holdsRuns(out: string): Promise<boolean> {
 
 async function resolvedExperiment(out: string, config: ExperimentConfig, surroundings: Surroundings) {
   const { name, policy, blocks, judge, gold, prompts, evalPrompts, methods, runs, seed, keepRollouts } = config;
+  const { lora, weights } = config;
   const from = (path: string) => (isAbsolute(path) ? relative(realpathSync(out), path) || '.' : path);
   const place = (location: ScorerLocation) => ('address' in location ? location.address : from(location.folder));
   const content: Record<string, unknown> = {
@@ -93,6 +94,8 @@ async function resolvedExperiment(out: string, config: ExperimentConfig, surroun
     runs,
     seed,
     keepRollouts,
+    ...(lora && { lora }),
+    ...(weights && { weights }),
     resolved: {
       surefoot: version,
       node: process.versions.node,

@@ -1,11 +1,18 @@
 import { dirname, relative, sep } from 'node:path';
 import type { PpoConfig } from '@surefoot/ppo';
-import type { PpoConfig as WirePpoConfig, RunConfig } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
-import type { ExperimentConfig } from './config';
+import type {
+  LoraConfig,
+  PpoConfig as WirePpoConfig,
+  RunConfig,
+} from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import type { ExperimentConfig, Lora } from './config';
 import type { PlannedRun } from './plan';
 
 /** The files of an experiment as a trainer is told them. */
 export type ExperimentFiles = Pick<ExperimentConfig, 'policy' | 'prompts' | 'evalPrompts' | 'gold'>;
+
+/** How its policies are held and trained. */
+type Training = Pick<ExperimentConfig, 'lora' | 'weights'>;
 
 /** Where the scorers of a run listen; empty = the trainer's own setting. */
 export interface ScorerAddresses {
@@ -21,7 +28,7 @@ export interface ScorerAddresses {
  */
 export function runConfig(
   planned: Pick<PlannedRun, 'method' | 'member' | 'seed'>,
-  files: ExperimentFiles,
+  files: ExperimentFiles & Training,
   options: { dataFolder?: string; addresses: ScorerAddresses; keepRollouts: boolean },
 ): RunConfig {
   const { dataFolder } = options;
@@ -41,6 +48,8 @@ export function runConfig(
     ensembleAddress: options.addresses.ensemble,
     judgeAddress: options.addresses.judge,
     keepRollouts: options.keepRollouts,
+    lora: files.lora && wireLora(files.lora),
+    weights: files.weights ?? '',
   };
 }
 
@@ -52,6 +61,13 @@ export function commonFolder({ policy, prompts, evalPrompts, gold }: ExperimentF
       common = dirname(common);
     return common;
   });
+}
+
+function wireLora({ r, alpha, targetModules, rslora = false }: Lora): LoraConfig {
+  const targets = Array.isArray(targetModules)
+    ? { targetModules, targetPattern: '' }
+    : { targetModules: [], targetPattern: targetModules ?? '' };
+  return { r, alpha, ...targets, rslora };
 }
 
 // Mode, reward and member are fields of the run; the encoder passes over them here.
