@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { openSafetensors, type SafetensorsFile } from '@surefoot/tensor';
 import { readModelConfig } from './model-folder';
 import { findWeights } from './weight-files';
@@ -28,6 +31,8 @@ export async function convertModel(
       pieces: () => opened.get(file)!.pieces(tensor),
     }));
     await writeModel(config, sources, out, { ...form, dtype, tokenizerFolder: folder });
+    const generation = join(folder, 'generation_config.json');
+    if (existsSync(generation)) await copyFile(generation, join(out, 'generation_config.json'));
   } finally {
     for (const file of opened.values()) await file.close();
   }

@@ -96,3 +96,15 @@ describe('randomStream', () => {
     expect(() => randomStream(1).integer(below)).toThrow(expect.objectContaining({ kind: 'invalid_argument' }));
   });
 });
+
+test('many normal numbers at once are those drawn one by one, and the stream goes on alike', () => {
+  for (const sizes of [[5], [4], [1, 2, 3], [0, 7, 1]]) {
+    const [one, many] = [randomStream(3, 'x'), randomStream(3, 'x')];
+    for (const size of sizes) {
+      const values = new Float32Array(size);
+      many.normals(values, 0.02);
+      expect(values).toEqual(new Float32Array(size).map(() => 0.02 * one.normal()));
+    }
+    expect(many.normal()).toBe(one.normal());
+  }
+});

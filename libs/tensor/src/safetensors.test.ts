@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { readSafetensors, writeSafetensors } from './index';
+import { narrowToBfloat16 } from './half-floats';
+import { openSafetensors, readSafetensors, writeSafetensors, writeTensors } from './index';
 import { goldenPath } from './testing';
 
 let folder: string;
@@ -38,7 +39,7 @@ describe('round trip', () => {
     const read = await readSafetensors(one);
     expect(read.metadata).toEqual({ a: '1', b: '2' });
     expect(read.tensors).toEqual(new Map(tensors));
-    expect((await readFile(one)).readBigUInt64LE() % 8n).toBe(0n);
+    expect(((await readFile(one)).readBigUInt64LE() + 8n) % 64n).toBe(0n);
   });
 
   test('a file of nothing is sound', async () => {
@@ -65,6 +66,63 @@ describe('round trip', () => {
     await refuse([['__metadata__', one]], 'name __metadata__ is taken');
     expect(await readdir(folder)).toEqual([]);
   });
+});
+
+test('data begin at a multiple of 64 bytes, and so does each tensor before those whose size is none', async () => {
+  const path = join(folder, 'x');
+  const tensor = (name: string, size: number) => ({
+    name,
+    shape: [size],
+    dtype: 'BF16' as const,
+    // In pieces of one and of the rest.
+    pieces: () => [Float32Array.of(size), new Float32Array(size - 1)],
+  });
+  await writeTensors(path, [tensor('a', 3), tensor('b', 64), tensor('c', 32)]);
+  const file = await openSafetensors(path);
+  const places = [...file.tensors.values()].map(({ name, begin, bytes }) => [name, begin % 64, bytes]);
+  expect(places).toEqual([
+    ['b', 0, 128],
+    ['c', 0, 64],
+    ['a', 0, 6],
+  ]);
+  expect(await file.values(file.tensors.get('a')!)).toEqual(Float32Array.of(3, 0, 0));
+  await file.close();
+});
+
+test('a source that gives too few values, or fails, leaves the file as it was', async () => {
+  const path = join(folder, 'x');
+  await writeFile(path, 'old');
+  const source = (pieces: () => Iterable<Float32Array>) => [{ name: 'a', shape: [2], dtype: 'F32' as const, pieces }];
+  await expect(
+    writeTensors(
+      path,
+      source(() => [Float32Array.of(1)]),
+    ),
+  ).rejects.toThrow('of shape [2] holds 1 values');
+  const fails = function* () {
+    yield Float32Array.of(1);
+    throw new Error('no more');
+  };
+  await expect(writeTensors(path, source(fails))).rejects.toThrow('no more');
+  expect(await readFile(path, 'utf8')).toBe('old');
+  expect(await readdir(folder)).toEqual(['x']);
+});
+
+test('float32 is rounded to the nearest BF16, of two as near to the even one', () => {
+  // 1 + 2^-8 lies between 1 (0x3f80) and 1 + 2^-7 (0x3f81), 1 + 3 · 2^-8 between 0x3f81 and 0x3f82.
+  const values = Float32Array.of(
+    1,
+    -2,
+    1 + 2 ** -8,
+    1 + 3 * 2 ** -8,
+    1 + 2 ** -8 + 2 ** -20,
+    3.4e38,
+    Infinity,
+    NaN,
+    -0,
+  );
+  const halves = [0x3f80, 0xc000, 0x3f80, 0x3f82, 0x3f81, 0x7f80, 0x7f80, 0x7fc0, 0x8000];
+  expect([...narrowToBfloat16(values)]).toEqual(halves);
 });
 
 test('F16 and BF16 are widened, integers and masks passed over', async () => {
@@ -94,6 +152,15 @@ const golden = goldenPath('models', 'gpt2', 'model.safetensors');
     expect(data.every(Number.isFinite)).toBe(true);
   }
 });
+
+/** A file whose header is said to be so long, and is all zeros that take no room on the disk. */
+async function sparse(length: number): Promise<string> {
+  const path = await file('', 0, BigInt(length));
+  const handle = await open(path, 'r+');
+  await handle.truncate(8 + length);
+  await handle.close();
+  return path;
+}
 
 describe('a damaged or hostile file is refused, naming file and tensor', () => {
   const four = entry('F32', [1], 0, 4);
@@ -146,6 +213,25 @@ describe('a damaged or hostile file is refused, naming file and tensor', () => {
         ),
       'a occurs twice',
     ],
+    ['deep nesting', () => file('['.repeat(1e6) + ']'.repeat(1e6)), 'nested more than 3 deep'],
+    ['deep nesting in an entry', () => file({ a: { ...four, shape: [[[1]]] } }, 4), 'nested more than 3 deep'],
+    ['a name as long as the header', () => file({ ['x'.repeat(1e6)]: four }, 8), '4 bytes after the last tensor'],
+    [
+      'a name as long, and wrong',
+      () => file({ ['x'.repeat(1e6)]: 1 }),
+      `tensor ${'x'.repeat(120)}… has the unknown dtype`,
+    ],
+    [
+      'a shape as long as the header',
+      () => file({ a: entry('F32', new Array(1e5).fill(2), 0, 4) }, 4),
+      'needs Infinity',
+    ],
+    [
+      'a product that only looks right',
+      () => file({ a: entry('F32', [2 ** 52, 2 ** 12], 0, 4) }, 4),
+      'has 4 bytes, needs',
+    ],
+    ['a header of JSON beyond what any model needs', () => sparse(100_000_000), 'at most 16777216 are read'],
     ['metadata that are no strings', () => file({ __metadata__: { a: 1 } }), '__metadata__ must map names to strings'],
   ])('%s', async (_, make, message) => {
     const path = await make();
@@ -168,4 +254,22 @@ test('names inside entries and metadata may repeat those outside', async () => {
     8,
   );
   expect([...(await readSafetensors(path)).tensors.keys()]).toEqual(['dtype', 'a']);
+});
+
+test('a tensor of no numbers is sound wherever it lies', async () => {
+  const path = await file(
+    { a: entry('F32', [0, 2 ** 40], 0, 0), b: entry('F32', [1], 0, 4), c: entry('BF16', [0], 4, 4) },
+    4,
+  );
+  const { tensors } = await readSafetensors(path);
+  expect([...tensors].map(([name, { shape, data }]) => [name, shape, data.length])).toEqual([
+    ['a', [0, 2 ** 40], 0],
+    ['b', [1], 1],
+    ['c', [0], 0],
+  ]);
+});
+
+test('a name with escapes that ends in a backslash is read as JSON reads it', async () => {
+  const path = await file({ 'a\\': entry('F32', [1], 0, 4), 'a\\"': entry('F32', [1], 4, 8) }, 8);
+  expect([...(await readSafetensors(path)).tensors.keys()]).toEqual(['a\\', 'a\\"']);
 });
