@@ -7,6 +7,7 @@ import {
   rewardsOf,
   tokensThatFit,
   trainableParameters,
+  trainingPlan,
   type LanguageModel,
 } from '@surefoot/language-model';
 import * as tf from '@tensorflow/tfjs';
@@ -32,10 +33,11 @@ export async function trainMember(
 ): Promise<void> {
   const longest = pairs.reduce((most, { chosen, rejected }) => Math.max(most, chosen.length, rejected.length), 1);
   // The halves of a pair meet in its loss.
-  assertTrainable(model.config, { sequences: 2, width: longest, outputs: 2 });
+  assertTrainable(model.config, { sequences: 2, width: longest, outputs: 2 }, trainingPlan(model));
   const begin = () => {
     const budget = { longest, limit: training.tokenBudget, together: 2, purpose: 'training' } as const;
-    const fitted = { ...training, tokenBudget: tokensThatFit(model.config, budget) };
+    const tokenBudget = tokensThatFit(model.config, { ...budget, plan: trainingPlan(model) });
+    const fitted = { ...training, tokenBudget };
     return (batch: EncodedPair[]) => batchGradients(model, batch, fitted);
   };
   const parameters = [...trainableParameters(model).values()];

@@ -1,4 +1,4 @@
-import type { WeightForm } from '@surefoot/language-model';
+import { parameterCount, type WeightForm } from '@surefoot/language-model';
 import {
   loadEnsemble,
   scoreSequences,
@@ -48,6 +48,8 @@ let ensemble: RewardEnsemble | undefined;
 let budget = 0;
 /** Longest sequence of the batch that warms a model. */
 const warmTokens = 64;
+/** Multiplications and additions that warming may take: a second or two. */
+const warmOperations = 5e10;
 
 const procedures: ComputeProcedures = {
   open: ({ name, options }) => openBackend(name, options),
@@ -74,10 +76,15 @@ const procedures: ComputeProcedures = {
   },
 };
 
-/** Takes the memory of a full batch, and lets the engine compile, before the first rollout comes. */
+/**
+ * Takes the memory of a full batch, and lets the engine compile, before the first rollout comes; of as much of a batch as takes a
+ * moment, and for a large model of none: it is not to be ready minutes later, and on no large batch that nobody sends.
+ */
 async function warm(loaded: RewardEnsemble): Promise<void> {
   const length = Math.min(loaded.maxTokens, warmTokens);
-  const count = Math.max(1, Math.floor(budget / length));
+  const perToken = loaded.members.configs.reduce((sum, config) => sum + 2 * parameterCount(config), 0);
+  const count = Math.floor(Math.min(budget, warmOperations / perToken) / length);
+  if (count === 0) return;
   await scoreSequences(
     loaded,
     Array.from({ length: count }, () => new Int32Array(length)),
