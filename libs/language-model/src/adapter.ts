@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { randomStream } from '@surefoot/tensor';
+import { float32Of, randomStream } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { newAdapterConfig, type AdapterConfig, type AdapterSettings } from './adapter-config';
 import { planAdapter } from './adapter-targets';
@@ -74,7 +74,9 @@ export function createAdapter(
         const random = randomStream(seed, 'adapter', name);
         return [
           name,
-          source ? tf.tidy(() => tf.variable(tf.mul(source, 1))) : variable(shape, () => headSd * random.normal()),
+          source
+            ? tf.tidy(() => tf.variable(tf.mul(float32Of<tf.Tensor>(source), 1)))
+            : variable(shape, () => headSd * random.normal()),
         ];
       }),
     ),
@@ -121,7 +123,7 @@ export function mergeAdapter(model: LanguageModel): LanguageModel {
     const change = () => weightChange(pair, isStoredInputsFirst(model, name));
     parameters.set(
       weight,
-      tf.tidy(() => frozen(tf.add(model.parameters.get(weight)!, change()))),
+      tf.tidy(() => frozen(tf.add(float32Of<tf.Tensor>(model.parameters.get(weight)!), change()))),
     );
   }
   return { ...base, parameters };

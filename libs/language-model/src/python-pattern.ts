@@ -112,6 +112,7 @@ function parse(pattern: string, invalid: (problem: string) => DomainError): { ro
   let count = 0;
   let depth = 0;
   let ignoresCase = false;
+  let dotTakesAll = false;
   const unsupported = (what: string) => invalid(`has ${what}, which is not supported here`);
   const take = (text: string) => {
     if (!pattern.startsWith(text, at)) return false;
@@ -173,7 +174,7 @@ function parse(pattern: string, invalid: (problem: string) => DomainError): { ro
     const character = pattern[at++]!;
     if (character === '(') return group();
     if (character === '[') return characterNode(characterClass());
-    if (character === '.') return characterNode((c) => c !== '\n');
+    if (character === '.') return characterNode(dotTakesAll ? () => true : (c) => c !== '\n');
     if (character === '^') return position((_, i) => i === 0);
     if (character === '$')
       return position((text, i) => i === text.length || (i === text.length - 1 && text[i] === '\n'));
@@ -198,15 +199,17 @@ function parse(pattern: string, invalid: (problem: string) => DomainError): { ro
 
   function flagged([whole, on = '', off = '', end]: RegExpExecArray): Node | undefined {
     if (/[xL]/.test(on + off)) throw unsupported('a flag other than i, s, m, u or a');
-    const before = ignoresCase;
+    const before = [ignoresCase, dotTakesAll] as const;
     if (on.includes('i')) ignoresCase = true;
     if (off.includes('i')) ignoresCase = false;
+    if (on.includes('s')) dotTakesAll = true;
+    if (off.includes('s')) dotTakesAll = false;
     if (end === ')') {
       if (at !== whole.length + 1) throw invalid('has flags that are not at its start');
       return undefined;
     }
     const part = closed(choice);
-    ignoresCase = before;
+    [ignoresCase, dotTakesAll] = before;
     return part;
   }
 
