@@ -41,7 +41,8 @@ async function write(content: object, name = 'experiment.yaml'): Promise<string>
 
 describe('an experiment', () => {
   test('has every path absolute, and a method’s own keys over those of all', async () => {
-    const config = await readExperiment(await write(example));
+    const adapter = { lora: { r: 4, targetModules: 'all-linear' }, weights: 'f32' };
+    const config = await readExperiment(await write({ ...example, ...adapter }));
     expect(config).toMatchObject({
       policy: join(folder, 'task/base'),
       judge: { folder: join(folder, 'judge') },
@@ -77,7 +78,8 @@ describe('an experiment', () => {
     await expect(readExperiment(file)).rejects.toThrow(file);
   });
   test('as resolved is an experiment with the same values, and no number that JSON lacks', async () => {
-    const config = await readExperiment(await write(example));
+    const adapter = { lora: { r: 4, targetModules: 'all-linear' }, weights: 'f32' };
+    const config = await readExperiment(await write({ ...example, ...adapter }));
     const surroundings = {
       ensembles: [
         { members: 2, digest: 'x' },
@@ -123,5 +125,28 @@ describe('a run', () => {
       seed: 9n,
       ppo: { iterations: 5, evaluationSeed: 7n, weightClampMax: Infinity, missingEosPenalty: undefined },
     });
+  });
+
+  test('may train an adapter, which goes to the trainer as the file says', async () => {
+    const { policy, prompts } = example;
+    const options = {
+      dataFolder: join(folder, 'task'),
+      addresses: { ensemble: 'e:1', judge: 'none' },
+      keepRollouts: false,
+    };
+    const wired = async (lora: unknown) => {
+      const run = await readRunFile(await write({ policy, prompts, weights: 'bf16-mapped', lora }, 'lora.yaml'));
+      return runConfig(run, run, options);
+    };
+    expect(await wired({ r: 8, alpha: 16, targetModules: ['c_attn'], rslora: true })).toMatchObject({
+      weights: 'bf16-mapped',
+      lora: { r: 8, alpha: 16, targetModules: ['c_attn'], targetPattern: '', rslora: true },
+    });
+    expect((await wired({ r: 8, targetModules: '.*attn' })).lora).toMatchObject({
+      targetModules: [],
+      targetPattern: '.*attn',
+    });
+    await expect(wired({ r: 0 })).rejects.toThrow('lora.r');
+    await expect(wired({ r: 4, dropout: 0.1 })).rejects.toThrow('unknown lora: dropout');
   });
 });
