@@ -4,7 +4,7 @@ import { gpt2Block, gpt2BlockGradient, llamaBlock, llamaBlockGradient } from './
 import { twoComputeThreads } from './work/compute-threads.mjs';
 import { matmul } from './work/matmul.mjs';
 import { ppoIteration } from './work/ppo-iteration.mjs';
-import { samplingWithCache } from './work/sampling.mjs';
+import { generationWithCache, generationWithoutCache, samplingWithCache } from './work/sampling.mjs';
 import { oneScorer, tenHeads, tenScorers } from './work/scoring.mjs';
 import { stackedScorers } from './work/stacked-scorers.mjs';
 import { trainingStep } from './work/training-step.mjs';
@@ -12,7 +12,7 @@ import { trainingStep } from './work/training-step.mjs';
 const work = {
   ...{ matmul, trainingStep, oneScorer, tenScorers, stackedScorers, twoComputeThreads, tenHeads },
   ...{ gpt2Block, gpt2BlockGradient, llamaBlock, llamaBlockGradient },
-  ...{ sampling: samplingWithCache, ppoIteration },
+  ...{ sampling: samplingWithCache, generationWithCache, generationWithoutCache, ppoIteration },
 };
 /** Milliseconds of warming up; a run that takes longer than `slowMs` is warm enough to count. */
 const warmMs = 300;

@@ -1,6 +1,6 @@
 // What is measured, in groups; each group is compared with the same runs of the PyTorch scripts.
 import { availableParallelism } from 'node:os';
-import { ppo, sampling, scoring, sizes } from './sizes.mjs';
+import { generation, ppo, sampling, scoring, sizes } from './sizes.mjs';
 
 const onOneThread = ({ threads }) => threads === 1;
 const onTensorflow = ({ details, threads }) => details.name === 'tensorflow' && threads === 1;
@@ -20,6 +20,7 @@ const partGroups = {
     measurements: scorers(size),
   })),
   sampling: [{ torch: [{ script: 'bench.py', part: 'generate' }], measurements: ['tiny', '1M'].map(samples) }],
+  generation: [{ torch: [], measurements: generations('1M') }],
   ppo: [
     {
       torch: [{ script: 'bench.py', part: 'ppo' }, { script: 'trl_ppo.py' }],
@@ -98,6 +99,16 @@ function samples(size) {
     },
     ways: [{ name: 'sampling', on: onOneThread }],
   };
+}
+
+function generations(size) {
+  const { rows, prompt, response, sparse } = generation;
+  const batch = { size, shape: `${rows} × (${prompt} + ${response})`, unit: 'tokens' };
+  const way = (name) => ({ ways: [{ name, on: onOneThread }] });
+  return [
+    { ...batch, task: 'generation', amount: rows * response, ...way('generationWithCache') },
+    { ...batch, task: 'without a cache', amount: (rows * response) / sparse, ...way('generationWithoutCache') },
+  ];
 }
 
 function iteration(size) {

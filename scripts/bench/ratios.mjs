@@ -15,8 +15,15 @@ const baselines = [
   { task: 'PPO iteration', against: 'TRL', is: ({ case: name }) => /^trl /.test(name) },
 ];
 
-/** By task (with its way where one has a target of its own), backend and size. */
+/** Which of our own figures stand beside one another, on the same backend and as many threads. */
+const ownBaselines = [{ task: 'ten heads', against: 'one scorer' }];
+
+/** By task (with its way or what it stands beside where one has a target of its own), backend and size. */
 const targets = {
+  'ten heads, one scorer': {
+    tensorflow: { '1M': 1.3, '10M': 1.3 },
+    wasm: { '1M': 1.3, '10M': 1.3 },
+  },
   'training step': {
     tensorflow: { '0.1M': 2, '1M': 1.4, '10M': 1.2 },
     wasm: { '0.1M': 1.35, '1M': 1.75, '10M': 2 },
@@ -35,13 +42,24 @@ const targets = {
   'PPO iteration, TRL': { wasm: { tiny: 0.25 } },
 };
 
-/** A figure of ours with the ratios to those lines that do the same. */
-export function withRatios(figure, lines) {
+/** A figure of ours with the ratios to those lines that do the same, and to those of our figures that it is held against. */
+export function withRatios(figure, lines, figures) {
+  if (figure.problem) return figure;
+  const own = ownBaselines.flatMap(({ task, against }) => {
+    const other = figures.find((candidate) => candidate.task === against && isBeside(candidate, figure));
+    if (task !== figure.task || !other) return [];
+    return [ratio(figure, against, { ms: other.leastMs, cpu_ms: other.leastCpuMs })];
+  });
   const ratios = baselines.flatMap(({ task, against, is }) => {
     const line = lines.find((candidate) => candidate.size === figure.size && is(candidate));
-    return task === figure.task && line && !figure.problem ? [ratio(figure, against, line)] : [];
+    return task === figure.task && line ? [ratio(figure, against, line)] : [];
   });
-  return ratios.length > 0 ? { ...figure, ratios } : figure;
+  const all = [...own, ...ratios];
+  return all.length > 0 ? { ...figure, ratios: all } : figure;
+}
+
+function isBeside(other, { size, backend, threads }) {
+  return !other.problem && other.size === size && other.backend === backend && other.threads === threads;
 }
 
 function ratio(figure, against, line) {
@@ -62,6 +80,6 @@ function digits(x) {
 }
 
 function targetOf({ task, way, backend, size }, against) {
-  const byBackend = targets[way === 'two Workers' ? `${task}, ${way}` : task] ?? targets[`${task}, ${against}`];
+  const byBackend = targets[`${task}, ${against}`] ?? targets[way === 'two Workers' ? `${task}, ${way}` : task];
   return byBackend?.[backend]?.[size];
 }

@@ -12,5 +12,7 @@ export const memberCount = 10;
 export const scoring = { rows: 32, tokens: 128 };
 /** Prompts that are continued at once, their tokens, and the new tokens of each. */
 export const sampling = { rows: 64, prompt: 8, response: 18 };
+/** As many new tokens as make a cache of keys and values worth its while; without one only every sixteenth is computed. */
+export const generation = { rows: 64, prompt: 8, response: 256, sparse: 16 };
 /** A PPO iteration: rollouts, tokens of prompt and response, passes over them. */
 export const ppo = { rollouts: 64, prompt: 6, response: 12, epochs: 3 };

@@ -2,6 +2,7 @@ import {
   disposeModel,
   encodeRollout,
   hiddenStates,
+  lastTokenRows,
   loadTokenizer,
   logits,
   packSequences,
@@ -76,6 +77,9 @@ function encode(
   return Int32Array.of(...promptIds, ...responseIds);
 }
 
+/** Logits that are computed at once: of a large vocabulary those of all positions are more than memory holds. */
+const logitsAtOnce = 2 ** 24;
+
 /** Logits [V] after the last token of each sequence, or [T][V] after every one. */
 async function logitsOf(
   model: LanguageModel,
@@ -83,15 +87,18 @@ async function logitsOf(
   allPositions: boolean,
 ): Promise<(Float32Array | Float32Array[])[]> {
   const batch = packSequences(sequences);
-  const all = tf.tidy(() => logits(model, hiddenStates(model, batch)));
-  const values = (await all.data()) as Float32Array;
-  all.dispose();
-  const { vocabularySize } = model.config;
-  const at = (row: number, position: number) => {
-    const start = (row * batch.width + position) * vocabularySize;
-    return values.subarray(start, start + vocabularySize);
-  };
-  return sequences.map(({ length }, row) =>
-    allPositions ? Array.from({ length }, (_, position) => at(row, position)) : at(row, length - 1),
-  );
+  const rowsOf = ({ length }: Int32Array, row: number) => Array.from({ length }, (_, t) => row * batch.width + t);
+  const rows = allPositions ? Int32Array.from(sequences.flatMap(rowsOf)) : lastTokenRows(batch);
+  const hidden = tf.tidy(() => hiddenStates(model, batch, rows));
+  const atOnce = Math.max(1, Math.floor(logitsAtOnce / model.config.vocabularySize));
+  const table: Float32Array[] = [];
+  for (let first = 0; first < rows.length; first += atOnce) {
+    const count = Math.min(atOnce, rows.length - first);
+    const part = tf.tidy(() => logits(model, tf.slice(hidden, [first, 0], [count, hidden.shape[1]])));
+    const [values, width] = [(await part.data()) as Float32Array, part.shape[1]];
+    part.dispose();
+    for (let row = 0; row < count; row++) table.push(values.subarray(row * width, (row + 1) * width));
+  }
+  hidden.dispose();
+  return allPositions ? sequences.map(({ length }) => table.splice(0, length)) : table;
 }

@@ -68,7 +68,8 @@ describe.each(backends)('on %s', (backend) => {
     const got = await answers(['logprobs', ...model, '--logits', '--all-positions'], lines);
     expect(got.flatMap(({ logits }) => logits.flat())).toBeAllclose(wanted.flat(), tolerance);
     const last = await answers(['logprobs', ...model, '--logits'], lines);
-    expect(last.map(({ logits }) => logits)).toEqual(got.map(({ logits }) => logits.at(-1)));
+    const ends = got.flatMap(({ logits }) => logits.at(-1));
+    expect(last.flatMap(({ logits }) => logits)).toBeAllclose(ends, tolerance);
 
     const prompts = generation.prompts.map((row: number[]) => ({ ids: row }));
     const generate = ['generate', ...model, '--greedy', '--ignore-eos', '--max-new-tokens', `${generation.new_tokens}`];
