@@ -154,6 +154,15 @@ test.each([NaN, Infinity, -Infinity])('a weight of %f is refused by file and nam
   });
 });
 
+test('a tied head may be stored once more', async () => {
+  await withSavedModel(async (folder, model) => {
+    await changeWeights(folder, (tensors) => tensors.set('lm_head.weight', tensors.get('transformer.wte.weight')!));
+    const loaded = await loadModel(folder);
+    expect(valuesOf(loaded)).toEqual(valuesOf(model));
+    disposeModel(loaded);
+  });
+});
+
 describe('a folder that does not load says which file and what is wrong', () => {
   test.each<[string, (folder: string) => Promise<unknown>, string, string]>([
     ['no folder', (folder) => rename(folder, `${folder}-moved`), 'not_found', 'does not exist'],
@@ -184,6 +193,16 @@ describe('a folder that does not load says which file and what is wrong', () => 
       (folder) => changeWeights(folder, (tensors) => tensors.set('wpe.weight', tensors.get('transformer.wpe.weight')!)),
       'invalid_argument',
       'is given twice',
+    ],
+    [
+      'a tied head that differs from the table it is tied to',
+      (folder) =>
+        changeWeights(folder, (tensors) => {
+          const { shape, data } = tensors.get('transformer.wte.weight')!;
+          tensors.set('lm_head.weight', { shape, data: data.map((value, i) => (i === 7 ? 0 : value)) });
+        }),
+      'invalid_argument',
+      'weight lm_head.weight differs from the embedding table',
     ],
     [
       'a weight of another shape',

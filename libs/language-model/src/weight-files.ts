@@ -5,7 +5,7 @@ import { DomainError } from '@surefoot/errors';
 import { digestText, listFolder, readJson, rememberedDigest } from '@surefoot/files';
 import { openSafetensors, type FileTensor } from '@surefoot/tensor';
 import type { ModelConfig } from './config';
-import { canonicalName, parameterShapes } from './parameters';
+import { canonicalName, embeddingTable, parameterShapes } from './parameters';
 
 /** Where a parameter lies in the weight files. */
 export interface StoredParameter {
@@ -40,14 +40,49 @@ export async function findWeights(folder: string, config: ModelConfig): Promise<
     bytes += opened.bytes;
     for (const [stored, tensor] of opened.tensors) {
       const name = canonicalName(config, stored);
-      // A tied head may be stored once more beside the embedding table it shares; a reward model has no use for one.
-      if (name === undefined || (name === 'lm_head.weight' && (config.tiedHead || config.head === 'reward'))) continue;
+      // A reward model has no use for a language-model head.
+      if (name === undefined || (name === headName && config.head === 'reward')) continue;
       const other = found.get(name);
       if (other) throw invalid(file, stored, `is given twice, also in ${basename(other.file)}`);
       found.set(name, { file, tensor });
     }
   }
-  return { files, parameters: checkAgainstConfig(found, config, files), bytes };
+  const head = found.get(headName);
+  if (config.tiedHead) found.delete(headName);
+  const parameters = checkAgainstConfig(found, config, files);
+  if (config.tiedHead && head) await assertSameValues(head, parameters.get(embeddingTable(config))!);
+  return { files, parameters, bytes };
+}
+
+const headName = 'lm_head.weight';
+
+/**
+ * A tied head may be stored once more beside the embedding table it shares. Where it is another, transformers 4 passes over it
+ * and transformers 5 computes with it: nobody knows what is meant.
+ */
+async function assertSameValues(head: StoredParameter, table: StoredParameter): Promise<void> {
+  const [a, b] = [await openSafetensors(head.file), await openSafetensors(table.file)];
+  try {
+    let isSame = head.tensor.dtype === table.tensor.dtype && head.tensor.bytes === table.tensor.bytes;
+    const others = b.pieces(table.tensor)[Symbol.asyncIterator]();
+    if (isSame)
+      for await (const piece of a.pieces(head.tensor)) {
+        const other = (await others.next()).value as Float32Array;
+        isSame &&= bytesOf(piece).equals(bytesOf(other));
+      }
+    if (!isSame)
+      throw invalid(
+        head.file,
+        head.tensor.name,
+        'differs from the embedding table that config.json ties it to: remove it, or set tie_word_embeddings to false',
+      );
+  } finally {
+    await Promise.all([a.close(), b.close()]);
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /**
