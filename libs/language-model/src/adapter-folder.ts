@@ -68,6 +68,7 @@ export async function readAdapter(folder: string, model: ModelConfig): Promise<S
         path,
         `tensor ${key} has shape [${tensor.shape.join(', ')}], model and ${configFile} make it [${shape.join(', ')}]`,
       );
+    if (!tensor.data.every(Number.isFinite)) throw invalid(path, `tensor ${key} holds values that are not finite`);
     tensors.set(name, tensor);
     stored.delete(key);
   }
