@@ -69,7 +69,7 @@ async function measure({ measurements, torch: jobs }, { backends, torch, isQuick
     if (isPaired) open.push(entries);
     else figures.push(...(await finish(entries)));
   }
-  if (!isPaired) return figures;
+  if (!isPaired) return figures.map((figure) => withRatios(figure, [], figures));
   for (const job of jobs) {
     say(`PyTorch: ${[job.script, job.part, ...Object.values(job.env ?? {})].filter(Boolean).join(' ')}`);
     lines.push(...(await torch.lines(job)));
@@ -78,7 +78,7 @@ async function measure({ measurements, torch: jobs }, { backends, torch, isQuick
     await takeTurns(entries, forMs);
     figures.push(...(await finish(entries)));
   }
-  return figures.map((figure) => withRatios(figure, lines));
+  return figures.map((figure) => withRatios(figure, lines, figures));
 }
 
 async function throughServices() {
