@@ -15,12 +15,12 @@ const common = {
   backend: setting('<name>', 'what computes: auto, tensorflow, webgpu, wasm or cpu'),
   threads: setting('<n>', 'processor threads; default as many as there are cores'),
   requireGpu: setting('<0|1>', '1: ends where no GPU computes'),
+  weights: setting('<form>', 'how weights are held: auto, f32 or bf16-mapped'),
   logLevel: setting('<level>', 'debug, info, warn or error'),
   drainMs: setting('<ms>', 'time for accepted work when it ends'),
 };
 const scorer = {
   model: setting('<dir>', 'model folder'),
-  weights: setting('<form>', 'how weights are held: auto, f32 or bf16-mapped'),
   tokenBudget: setting('<n>', 'padded tokens of one forward pass'),
   queueRollouts: setting('<n>', 'rollouts that may wait'),
 };
