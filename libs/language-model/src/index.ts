@@ -18,6 +18,7 @@ export { inspectModel, type ModelDescription } from './inspect-model';
 export type { HeldWeights, WeightForm } from './load-weights';
 export { sequenceLogProbabilities } from './log-probabilities';
 export {
+  checkpointedBytes,
   gradientBytes,
   momentBytes,
   samplingBytes,
@@ -31,13 +32,14 @@ export { copyParameters, disposeModel, trainableParameters, type LanguageModel }
 export { parameterCount } from './parameters';
 export { assertVocabularyFits, loadModel, readModelConfig, saveModel } from './model-folder';
 export { trainNextToken, type TrainNextTokenOptions } from './pretrain';
-export { encodePrompt, encodeRollout, type Prompt } from './rollout-tokens';
+export { encodePrompt, encodeRollout, lastTokens, type Prompt } from './rollout-tokens';
 export { sample, type Sample, type SampleOptions } from './sample';
 export { lastTokenRows, packSequences, responseRows, type ResponseRows, type TokenBatch } from './token-batch';
 export { mergeModel } from './merge-model';
 export { modelGradients } from './model-gradients';
 export { tokenLogProbabilities } from './token-log-probabilities';
 export { loadTokenizer, type Tokenizer } from './tokenizer';
+export { tokenizerFileNames } from './tokenizer-files';
 export { digestWeights, weightFiles } from './weight-files';
 export { wordTokenizerFiles } from './word-tokenizer';
 export type { WrittenForm } from './write-model';

@@ -44,8 +44,8 @@ export function encodeRollout(
   return { promptIds: lastTokens(encodePrompt(tokenizer, prompt), room, tokenizer.bosTokenId), responseIds };
 }
 
-/** The last tokens of a prompt, as many as there is room for; its bos token stays the first. */
-function lastTokens(ids: Int32Array, room: number, bosTokenId: number | undefined): Int32Array {
+/** The last tokens of a prompt, as many as there is room for; a bos token at its start stays the first. */
+export function lastTokens(ids: Int32Array, room: number, bosTokenId: number | undefined): Int32Array {
   if (ids.length <= room) return ids;
   if (room === 0 || bosTokenId === undefined || ids[0] !== bosTokenId) return ids.slice(ids.length - room);
   const kept = ids.slice(ids.length - room);

@@ -4,7 +4,6 @@ import { DomainError } from '@surefoot/errors';
 import { digestText } from '@surefoot/files';
 import {
   isAdapterFolder,
-  loadTokenizer,
   parameterCount,
   readModelConfig,
   type ModelConfig,
@@ -18,6 +17,7 @@ import { kindsOfEnsemble } from './ensemble-kinds';
 import type { Calibration } from './ensemble-statistics';
 import type { LoadedMembers } from './loaded-members';
 import { rewardConfig } from './reward-head';
+import { sharedTokenizer } from './shared-tokenizer';
 
 /** K reward models of one tokenizer, loaded: all of them or some. Everything but `members` is of all. */
 export interface RewardEnsemble {
@@ -134,12 +134,4 @@ async function readFolder(folder: string, adapter?: string): Promise<EnsembleFil
 function plainFile(folder: string, kind: EnsembleKind, base: string | null): EnsembleFile {
   const member = { seed: 0, path: resolve(folder), sha256: '', mean: 0, scale: 1 };
   return { format: 1, name: basename(resolve(folder)), kind, base, members: [member] };
-}
-
-async function sharedTokenizer(paths: string[]): Promise<Tokenizer> {
-  const [first, ...others] = await Promise.all(paths.map(loadTokenizer));
-  const different = others.findIndex(({ digest }) => digest !== first?.digest);
-  if (different >= 0)
-    throw new DomainError('failed_precondition', `${paths[different + 1]}: not the tokenizer of ${paths[0]}`);
-  return first as Tokenizer;
 }

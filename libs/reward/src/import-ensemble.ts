@@ -3,17 +3,12 @@ import { copyFile, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { digestFile, listFolder, publishFolder } from '@surefoot/files';
-import {
-  assertVocabularyFits,
-  isAdapterFolder,
-  loadTokenizer,
-  readAdapter,
-  readModelConfig,
-} from '@surefoot/language-model';
+import { assertVocabularyFits, isAdapterFolder, readAdapter, readModelConfig } from '@surefoot/language-model';
 import { adapterBase, baseAsNoted } from './adapter-base';
 import { adapterWeights } from './adapters-ensemble';
 import { writeEnsembleFile, type EnsembleFile, type MemberEntry } from './ensemble-file';
 import { headName } from './reward-head';
+import { sharedTokenizer } from './shared-tokenizer';
 import { jointDigest, linkModel, linkOrCopy, weightDigests } from './weight-links';
 
 /** What is to become an ensemble. */
@@ -124,9 +119,5 @@ async function importAdapters(
 }
 
 async function assertOneTokenizer(folders: string[]): Promise<void> {
-  const [first, ...others] = await Promise.all(folders.map(loadTokenizer));
-  const different = others.findIndex(({ digest }) => digest !== first!.digest);
-  if (different >= 0)
-    throw new DomainError('failed_precondition', `${folders[different + 1]}: not the tokenizer of ${folders[0]}`);
-  assertVocabularyFits(first!, await readModelConfig(folders[0]!));
+  assertVocabularyFits(await sharedTokenizer(folders), await readModelConfig(folders[0]!));
 }

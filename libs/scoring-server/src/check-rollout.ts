@@ -1,10 +1,12 @@
 import { DomainError } from '@surefoot/errors';
-import type { Prompt } from '@surefoot/language-model';
+import { lastTokens, type Prompt } from '@surefoot/language-model';
 import type { Rollout, TokenIds } from '@surefoot/proto/surefoot/common/v1/common';
 
 /** What decides whether a rollout can be scored. */
 export interface ModelBounds {
   tokenizerDigest: string;
+  /** A prompt that begins with it keeps it where it is cut; absent where the tokenizer has none. */
+  bosTokenId?: number;
   /** Token ids are in [0, vocabularySize). */
   vocabularySize: number;
   /** Prompt and response together. */
@@ -26,7 +28,7 @@ const maxRole = 32;
 /**
  * What a rollout gives to score: its token ids where they are of our tokenizer, else its text.
  *
- * @returns `sequence`, prompt and response together, the prompt cut from the left to fit; or `text`
+ * @returns `sequence`, prompt and response together, the prompt cut from the left to fit, after its bos token; or `text`
  * @throws DomainError invalid_argument saying which field breaks which limit
  */
 export function checkRollout(rollout: Rollout, bounds: ModelBounds): { sequence: Int32Array } | { text: RolloutText } {
@@ -65,7 +67,8 @@ function checkText(what: string, text: string): void {
   if (text.includes('\uFFFD')) refuse(`${what} holds U+FFFD, the mark of text that was decoded wrongly`);
 }
 
-function checkIds({ promptIds, responseIds }: TokenIds, { vocabularySize, maxTokens }: ModelBounds): Int32Array {
+function checkIds({ promptIds, responseIds }: TokenIds, bounds: ModelBounds): Int32Array {
+  const { vocabularySize, maxTokens, bosTokenId } = bounds;
   if (responseIds.length === 0) refuse('token_ids.response_ids is empty');
   if (responseIds.length > maxTokens)
     refuse(`the response has ${responseIds.length} tokens; the model takes ${maxTokens}`);
@@ -76,8 +79,7 @@ function checkIds({ promptIds, responseIds }: TokenIds, { vocabularySize, maxTok
     const wrong = ids.findIndex((id) => id >= vocabularySize);
     if (wrong >= 0) refuse(`token_ids.${name}[${wrong}] is ${ids[wrong]}; the vocabulary has ${vocabularySize} ids`);
   }
-  const room = maxTokens - responseIds.length;
-  const kept = promptIds.slice(Math.max(0, promptIds.length - room));
+  const kept = lastTokens(Int32Array.from(promptIds), maxTokens - responseIds.length, bosTokenId);
   const sequence = new Int32Array(kept.length + responseIds.length);
   sequence.set(kept);
   sequence.set(responseIds, kept.length);

@@ -18,6 +18,7 @@ interface EnsembleIdentity {
   /** [K] */
   members: (Calibration & { seed: number; digest: string })[];
   tokenizerDigest: string;
+  bosTokenId?: number;
   vocabularySize: number;
   maxTokens: number;
 }
@@ -62,6 +63,7 @@ const procedures: ComputeProcedures = {
       ...{ name, digest, kind, maxTokens },
       members: calibration.map(({ mean, scale }, k) => ({ mean, scale, seed: seeds[k]!, digest: memberDigests[k]! })),
       tokenizerDigest: tokenizer.digest,
+      ...(tokenizer.bosTokenId !== undefined && { bosTokenId: tokenizer.bosTokenId }),
       vocabularySize: Math.min(...configs.map(({ vocabularySize }) => vocabularySize)),
     };
   },

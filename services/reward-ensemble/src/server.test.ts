@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Metadata, status as Status, type ServiceError } from '@grpc/grpc-js';
 import { ensembleStatistics, loadEnsemble, scoreSequences } from '@surefoot/reward';
-import { createTestFolder, fuzz, writeTestEnsemble } from '@surefoot/scoring-server/testing';
+import { createTestFolder, fuzz, words, writeTestEnsemble } from '@surefoot/scoring-server/testing';
 import { callUnary, createClient, createLogger, readConfig, type RunningService } from '@surefoot/service';
 import type { Rollout } from '@surefoot/proto/surefoot/common/v1/common';
 import {
@@ -130,6 +130,19 @@ describe('scores', () => {
     const long = Array.from({ length: 100 }, (_, i) => 2 + (i % 9));
     const [cut, short] = await scoreBatch([withIds('a', long, [4, 1]), withIds('b', long.slice(-30), [4, 1])]);
     expect(cut!.memberScores).toEqual(short!.memberScores);
+  });
+
+  test('a prompt that is cut keeps its bos token, as text and as token ids', async () => {
+    const long = Array.from({ length: 40 }, (_, i) => 2 + (i % 9));
+    const [text, whole, cut, other] = await scoreBatch([
+      rollout('a', { prompt: { $case: 'text', value: long.map((id) => words[id]).join(' ') }, response: 'good' }),
+      withIds('b', [0, ...long], [4, 1]),
+      withIds('c', [0, ...long.slice(-29)], [4, 1]),
+      withIds('d', long.slice(-30), [4, 1]),
+    ]);
+    expect(text!.memberScores).toEqual(cut!.memberScores);
+    expect(whole!.memberScores).toEqual(cut!.memberScores);
+    expect(whole!.memberScores).not.toEqual(other!.memberScores);
   });
 
   test('do not depend on what else is in the batch, nor on its order', async () => {
