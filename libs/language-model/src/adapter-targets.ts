@@ -9,7 +9,7 @@ import {
   type LinearModule,
   type ParameterSpec,
 } from './parameters';
-import { patternCompiler, type FullMatch } from './python-pattern';
+import { nameMatcher, type MatchNames } from './python-pattern';
 
 /** What an adapter holds for a model. */
 export interface AdapterPlan {
@@ -29,19 +29,19 @@ export interface PlannedPair extends Pick<LinearModule, 'name' | 'inputs' | 'out
  *
  * @param source file named in errors
  * @throws DomainError invalid_argument where nothing is targeted, or something that no adapter of ours can change: an embedding,
- *   a norm, a head that is the embedding table, a group of modules; as `patternCompiler`
+ *   a norm, a head that is the embedding table, a group of modules; as `nameMatcher`
  *
  * Source: PEFT 0.21.2, `tuners_utils.py` (`check_target_module_exists`, `_maybe_include_all_linear_layers`), `other.py`
  * (`get_pattern_key`, `_set_trainable`).
  */
 export function planAdapter(config: AdapterConfig, model: ModelConfig, source: string): AdapterPlan {
-  const compile = patternCompiler();
-  const within = (field: string) => (pattern: string) => compile(pattern, `${source}: ${field}`);
+  const names = moduleNames(model);
+  const match = nameMatcher(names);
   const linear = allLinearModules(model);
   const saved = savedParameters(config, model, source);
-  const isTargeted = targetTest(config, model, compile, source);
+  const isTargeted = targetTest(config, model, match, source);
   const modules = new Map(linear.map((module) => [module.name, module]));
-  const hit = moduleNames(model).filter(isTargeted);
+  const hit = names.filter(isTargeted);
   const wrong = hit.filter((name) => !modules.has(name));
   if (wrong.length > 0)
     throw new DomainError(
@@ -49,12 +49,13 @@ export function planAdapter(config: AdapterConfig, model: ModelConfig, source: s
       `${source}: target_modules reaches ${wrong.slice(0, 3).join(', ')}: adapters change linear modules only, no embeddings, norms, groups of modules or heads that share the embedding table`,
     );
   if (hit.length === 0) {
-    const names = [...new Set(linear.map(({ name }) => name.replace(/^.*\./, '')))].join(', ');
+    const ends = [...new Set(linear.map(({ name }) => name.replace(/^.*\./, '')))].join(', ');
     throw new DomainError(
       'invalid_argument',
-      `${source}: target_modules names no module of this model, which has ${names}`,
+      `${source}: target_modules names no module of this model, which has ${ends}`,
     );
   }
+  const within = (field: string) => (pattern: string) => match(`(?:.*\\.)?(?:${pattern})`, `${source}: ${field}`);
   const ranks = patternTable(config.rankPatterns, config.rank, within('rank_pattern'));
   const alphas = patternTable(config.alphaPatterns, config.alpha, within('alpha_pattern'));
   const pairs = hit.map((name): PlannedPair => {
@@ -88,36 +89,36 @@ function moduleNames(model: ModelConfig): string[] {
 function targetTest(
   config: AdapterConfig,
   model: ModelConfig,
-  compile: (pattern: string, source: string) => FullMatch,
+  match: MatchNames,
   source: string,
 ): (name: string) => boolean {
   const { targets = familyOf(model).isConv1d ? ['c_attn'] : ['q_proj', 'v_proj'], excluded } = config;
   const listed = (names: string[], name: string) =>
     names.includes(name) || names.some((each) => name.endsWith(`.${each}`));
   const excludes =
-    typeof excluded === 'string' && excluded !== '' ? compile(excluded, `${source}: exclude_modules`) : undefined;
+    typeof excluded === 'string' && excluded !== '' ? match(excluded, `${source}: exclude_modules`) : undefined;
   const saved = savedNames(config).map((name) =>
-    compile(`(?:.*\\.)?(?:${name})(?:\\..*)?`, `${source}: modules_to_save`),
+    match(`(?:.*\\.)?(?:${name})(?:\\..*)?`, `${source}: modules_to_save`),
   );
   const isFree = (name: string) =>
-    !(excludes ? excludes(name) : Array.isArray(excluded) && listed(excluded, name)) &&
-    !saved.some((matches) => matches(name));
+    !(excludes ? excludes.has(name) : Array.isArray(excluded) && listed(excluded, name)) &&
+    !saved.some((matches) => matches.has(name));
 
   if (typeof targets === 'string') {
     if (targets.toLowerCase() !== 'all-linear') {
-      const matches = compile(targets, `${source}: target_modules`);
-      return (name) => matches(name) && isFree(name);
+      const matches = match(targets, `${source}: target_modules`);
+      return (name) => matches.has(name) && isFree(name);
     }
     const blocks = linearModules(model).map(({ name }) => name);
     const all = new Set(model.head === 'reward' && config.task !== 'SEQ_CLS' ? [...blocks, 'score'] : blocks);
     return (name) => all.has(name) && isFree(name);
   }
   const { layers, layersPatterns } = config;
-  const patterns = layersPatterns.map((pattern) => compile(`(?:.*\\.)?(?:${pattern})`, `${source}: layers_pattern`));
+  const patterns = layersPatterns.map((pattern) => match(`(?:.*\\.)?(?:${pattern})`, `${source}: layers_pattern`));
   const isOfLayer = (name: string) => {
     if (!layers || layers.length === 0) return true;
     const [, before, layer] = /^(.*?\.[^.]*)\.(\d+)\./.exec(name) ?? [];
-    if (before === undefined || (patterns.length > 0 && !patterns.some((matches) => matches(before)))) return false;
+    if (before === undefined || (patterns.length > 0 && !patterns.some((matches) => matches.has(before)))) return false;
     return layers.includes(Number(layer));
   };
   // A name in full is a target whatever its layer.
@@ -147,8 +148,8 @@ function savedParameters(config: AdapterConfig, model: ModelConfig, source: stri
 function patternTable(
   patterns: [string, number][],
   otherwise: number,
-  compile: (pattern: string) => FullMatch,
+  match: (pattern: string) => ReadonlySet<string>,
 ): (name: string) => number {
-  const table = patterns.map(([pattern, value]) => ({ matches: compile(`(?:.*\\.)?(?:${pattern})`), value }));
-  return (name) => table.find(({ matches }) => matches(name))?.value ?? otherwise;
+  const table = patterns.map(([pattern, value]) => ({ matches: match(pattern), value }));
+  return (name) => table.find(({ matches }) => matches.has(name))?.value ?? otherwise;
 }
