@@ -5,12 +5,13 @@ import { twoComputeThreads } from './work/compute-threads.mjs';
 import { matmul } from './work/matmul.mjs';
 import { ppoIteration } from './work/ppo-iteration.mjs';
 import { generationWithCache, generationWithoutCache, samplingWithCache } from './work/sampling.mjs';
-import { oneScorer, tenHeads, tenScorers } from './work/scoring.mjs';
+import { oneScorer, tenAdapters, tenHeads, tenMergedAdapters, tenScorers } from './work/scoring.mjs';
 import { stackedScorers } from './work/stacked-scorers.mjs';
 import { trainingStep } from './work/training-step.mjs';
 
 const work = {
   ...{ matmul, trainingStep, oneScorer, tenScorers, stackedScorers, twoComputeThreads, tenHeads },
+  ...{ tenAdapters, tenMergedAdapters },
   ...{ gpt2Block, gpt2BlockGradient, llamaBlock, llamaBlockGradient },
   ...{ sampling: samplingWithCache, generationWithCache, generationWithoutCache, ppoIteration },
 };

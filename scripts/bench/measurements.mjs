@@ -84,6 +84,13 @@ function scorers(size) {
     { ...batch, task: 'one scorer', ways: [{ name: 'oneScorer', on: onOneThread }] },
     { ...batch, task: 'ten scorers', ways: ten },
     { ...batch, task: 'ten heads', ways: [{ name: 'tenHeads', on: onOneThread }] },
+    {
+      ...{ ...batch, task: 'ten adapters' },
+      ways: [
+        { name: 'tenAdapters', way: 'on the fly', on: onOneThread },
+        { name: 'tenMergedAdapters', way: 'merged', on: onOneThread },
+      ],
+    },
   ];
 }
 

@@ -1,4 +1,5 @@
-// Scoring a batch by one reward model, by ten in a loop (as the service does), and by ten heads on one trunk.
+// Scoring a batch by one reward model, by ten in a loop (as the service does), by ten heads on one trunk, and by ten adapters.
+import { createAdapter, disposeAdapter, disposeModel, mergeAdapter, unmergeAdapter } from '@surefoot/language-model';
 import { randomStream } from '@surefoot/tensor';
 import { headsOnTrunk, scoreSequences, wholeModels } from '@surefoot/reward';
 import { members, policy, texts } from '../models.mjs';
@@ -27,5 +28,25 @@ export function tenHeads({ size }) {
   return {
     run: async () => void (await scoreSequences({ members: heads, maxTokens: scoring.tokens }, sequences)),
     dispose: () => heads.dispose(),
+  };
+}
+
+export const tenAdapters = ({ size }) => adapters(size, false);
+export const tenMergedAdapters = ({ size }) => adapters(size, true);
+
+/** Of rank 8 on all linear modules, the defaults of a fit. */
+function adapters(size, isMerged) {
+  const [base] = members(sizes[size], 0, 1);
+  const adapted = Array.from({ length: memberCount }, (_, seed) => createAdapter(base, { r: 8 }, seed));
+  const merged = isMerged ? adapted.map(mergeAdapter) : [];
+  const ensemble = { members: wholeModels(isMerged ? merged : adapted), maxTokens: scoring.tokens };
+  const sequences = texts(sizes[size], scoring.rows, scoring.tokens);
+  return {
+    run: async () => void (await scoreSequences(ensemble, sequences)),
+    dispose() {
+      merged.forEach((model) => unmergeAdapter(model, base));
+      adapted.forEach(disposeAdapter);
+      disposeModel(base);
+    },
   };
 }
