@@ -73,6 +73,23 @@ describe('an adapter', () => {
     }).toNotLeakTensors();
   });
 
+  test('that is merged and unmerged leaves every bit of the base and of itself', async () => {
+    await expect(async () => {
+      const adapted = createAdapter(tinyModel({ tiedHead: false }), { r: 2, modulesToSave: ['ln_f'] }, 1);
+      disturb(adapted);
+      const all = [...adapted.parameters, ...adapterParameters(adapted.adapter)];
+      const bits = () =>
+        Promise.all(all.map(async ([, parameter]) => new Uint32Array((await parameter.data()).buffer)));
+      const before = { bits: (await bits()).map((each) => each.slice()), logits: (await logitsOf(adapted)).slice() };
+      const merged = mergeAdapter(adapted);
+      expect(await logitsOf(merged)).toBeAllclose(before.logits, { atol: 5e-5, rtol: 1e-5 });
+      unmergeAdapter(merged, adapted);
+      expect(await bits()).toEqual(before.bits);
+      expect(await logitsOf(adapted)).toEqual(before.logits);
+      disposeModel(adapted);
+    }).toNotLeakTensors();
+  });
+
   test('is loaded, saved and loaded with the same bits, and with what it does not know', async () => {
     await withFolder(async (folder) => {
       await writeTokenizer(folder);
@@ -93,6 +110,7 @@ describe('an adapter', () => {
       await saveAdapter(loaded, twice, { base: '../base' });
       const bytes = (path: string) => readFileSync(join(path, 'adapter_model.safetensors'));
       expect(bytes(twice).equals(bytes(once))).toBe(true);
+      await expect(loadModel(once)).rejects.toThrow('holds an adapter and no model: merge it into its base first');
       expect(JSON.parse(readFileSync(join(twice, 'adapter_config.json'), 'utf8')).peft_version).toBe('9.9');
       for (const each of [adapted, loaded]) disposeAdapter(each);
       disposeModel(model);

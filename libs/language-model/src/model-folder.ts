@@ -4,7 +4,7 @@ import { DomainError } from '@surefoot/errors';
 import { readJson } from '@surefoot/files';
 import { float32Of, rowsOf } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
-import { readAdapter, withAdapter } from './adapter-folder';
+import { isAdapterFolder, readAdapter, withAdapter } from './adapter-folder';
 import { parseModelConfig, type ModelConfig, type ModelHead } from './config';
 import { loadWeights, type WeightForm } from './load-weights';
 import type { LanguageModel } from './model';
@@ -20,6 +20,11 @@ import { writeModel, type WrittenForm } from './write-model';
 export async function readModelConfig(folder: string): Promise<ModelConfig> {
   if (!existsSync(folder)) throw new DomainError('not_found', `model folder ${folder} does not exist`);
   const path = join(folder, 'config.json');
+  if (!existsSync(path) && isAdapterFolder(folder))
+    throw new DomainError(
+      'invalid_argument',
+      `${folder} holds an adapter and no model: merge it into its base first (surefoot model merge), or give the base as the model and this as its adapter`,
+    );
   const raw = await readJson(path);
   const config = parseModelConfig(raw, path);
   const generationPath = join(folder, 'generation_config.json');

@@ -20,6 +20,8 @@ const causalModels: [string, string][] = [
   ['mistral', 'llama3-type'],
   ['gemma2', 'gemma-type'],
 ];
+/** Adapters of causal models; those of reward models are in ensemble-kinds.test.ts. */
+const adapters = ['gpt2-attn', 'gemma-qv', 'gemma-all-linear-rslora'];
 const rewardModels = ['llama-reward', 'gemma-reward'];
 const backends = ['wasm', ...(inspectTensorflow().problem === undefined ? ['tensorflow'] : [])];
 // References: transformers 5.23.0, float32; tolerance as measured (goldens/README.md).
@@ -74,6 +76,19 @@ describe.each(backends)('on %s', (backend) => {
     const prompts = generation.prompts.map((row: number[]) => ({ ids: row }));
     const generate = ['generate', ...model, '--greedy', '--ignore-eos', '--max-new-tokens', `${generation.new_tokens}`];
     expect((await answers(generate, prompts)).map((row) => row.ids)).toEqual(generation.outputs);
+  });
+
+  goldenTest.each(adapters)('adapter %s: logits at every position, and the likeliest token', async (name) => {
+    const golden = read('adapters', `${name}.json`);
+    const adapter = ['--adapter', goldenPath('adapters', name)!, '--backend', backend];
+    const model = ['--model', goldenPath('models', golden.base)!, ...adapter];
+    const lines = rowsOf(golden.input_ids, golden).map((ids) => ({ ids }));
+    const wanted = rowsOf(golden.unmerged.logits, golden);
+    const got = await answers(['logprobs', ...model, '--logits', '--all-positions'], lines);
+    expect(got.flatMap(({ logits }) => logits.flat())).toBeAllclose(wanted.flat(), tolerance);
+    const next = await answers(['generate', ...model, '--greedy', '--ignore-eos', '--max-new-tokens', '1'], lines);
+    const ends = wanted.map((logits, row) => logits.slice(-logits.length / lines[row]!.ids.length));
+    expect(next.map(({ ids }) => ids)).toEqual(ends.map((logits) => [logits.indexOf(Math.max(...logits))]));
   });
 
   goldenTest.each(rewardModels)('%s: scores', async (name) => {
