@@ -41,11 +41,14 @@ async function expectEqual(model: LanguageModel) {
 }
 
 describe.each(testBackends)('checkpointed gradients are the taped ones on $title', ({ title, open }) => {
+  // Software graphics are slow.
+  const isSlow = title.startsWith('webgpu');
+
   beforeAll(async () => {
     await open();
   });
 
-  test.each([{ tiedHead: true }, { tiedHead: false }, { head: 'reward' as const }])(
+  test.each(isSlow ? [{ tiedHead: false }] : [{ tiedHead: true }, { tiedHead: false }, { head: 'reward' as const }])(
     'of a small model, %j',
     async (kind) => {
       const model = tinyModel(kind);
@@ -54,23 +57,17 @@ describe.each(testBackends)('checkpointed gradients are the taped ones on $title
     },
   );
 
-  // Software graphics are slow.
-  test.each(title.startsWith('webgpu') ? ['gemma', 'llama-reward'] : names)(
-    'of %s, trained whole and under an adapter',
-    async (name) => {
-      if (!available) return;
-      const model = await loadModel(goldenPath('models', name)!);
-      await expectEqual(model);
-      const adapted = createAdapter(model, { r: 2, targetModules: 'all-linear' }, 1);
-      // B is 0 at first, and so would be every gradient in A.
-      for (const parameter of adapterParameters(adapted.adapter).values())
-        tf.tidy(() =>
-          parameter.assign(tf.add(parameter, tf.sin(tf.range(0, parameter.size)).reshape(parameter.shape))),
-        );
-      await expectEqual(adapted);
-      disposeModel(adapted);
-    },
-  );
+  test.each(isSlow ? ['gemma', 'llama-reward'] : names)('of %s, trained whole and under an adapter', async (name) => {
+    if (!available) return;
+    const model = await loadModel(goldenPath('models', name)!);
+    await expectEqual(model);
+    const adapted = createAdapter(model, { r: 2, targetModules: 'all-linear' }, 1);
+    // B is 0 at first, and so would be every gradient in A.
+    for (const parameter of adapterParameters(adapted.adapter).values())
+      tf.tidy(() => parameter.assign(tf.add(parameter, tf.sin(tf.range(0, parameter.size)).reshape(parameter.shape))));
+    await expectEqual(adapted);
+    disposeModel(adapted);
+  });
 
   test('where the first blocks are frozen, or all but the head', async () => {
     const model = tinyModel({ head: 'reward' });

@@ -27,7 +27,10 @@ const timed = async (name, run) => {
 };
 const memory = () =>
   Object.fromEntries(
-    [...readFileSync('/proc/self/status', 'utf8').matchAll(/^(\w+):\s+(\d+) kB$/gm)].map(([, name, kib]) => [name, +kib]),
+    [...readFileSync('/proc/self/status', 'utf8').matchAll(/^(\w+):\s+(\d+) kB$/gm)].map(([, name, kib]) => [
+      name,
+      +kib,
+    ]),
   );
 
 await openBackend('tensorflow', { threads: 2 });
