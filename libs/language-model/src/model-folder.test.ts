@@ -84,6 +84,35 @@ describe('a saved model', () => {
     );
   });
 
+  test('has floats in its config.json as Python writes them, which transformers insists on', async () => {
+    const fields = {
+      layer_norm_epsilon: 1,
+      final_logit_softcapping: 30,
+      rope_parameters: { rope_theta: 10000, factor: 8, original_max_position_embeddings: 16 },
+      rms_norm_eps: 1e-6,
+      attn_logit_softcapping: null,
+      note: '\n"factor": 8',
+    };
+    const source = tinyModel();
+    const config = parseModelConfig({ ...source.config.raw, ...fields }, 'here');
+    await withSavedModel(
+      async (folder) => {
+        const text = await readFile(join(folder, 'config.json'), 'utf8');
+        expect(JSON.parse(text)).toMatchObject(fields);
+        for (const line of [
+          '  "layer_norm_epsilon": 1.0,',
+          '  "final_logit_softcapping": 30.0,',
+          '    "rope_theta": 10000.0,',
+          '    "factor": 8.0,',
+          '    "original_max_position_embeddings": 16',
+          '  "rms_norm_eps": 0.000001,',
+        ])
+          expect(text.split('\n')).toContain(line);
+      },
+      { ...source, config },
+    );
+  });
+
   test('with a reward head has one label and a pad token that ends no response', async () => {
     const language = tinyModel();
     await withSavedModel(

@@ -28,8 +28,7 @@ export async function writeModel(
   folder: string,
   { dtype = 'f32', maxShardBytes = Infinity, tokenizerFolder }: WrittenForm & { tokenizerFolder: string },
 ): Promise<void> {
-  const json = (name: string, value: unknown) =>
-    writeFileAtomically(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+  const json = (name: string, value: unknown) => writeFileAtomically(join(folder, name), jsonText(value));
   const stored = dtype === 'f32' ? ('F32' as const) : ('BF16' as const);
   const shards = dealOut(
     parameters.map((parameter) => ({ ...parameter, dtype: stored })),
@@ -53,6 +52,17 @@ export async function writeModel(
   if (config.head === 'causal-lm') await json('generation_config.json', Object.fromEntries(generation));
   for (const name of tokenizerFileNames)
     if (existsSync(join(tokenizerFolder, name))) await copyFile(join(tokenizerFolder, name), join(folder, name));
+}
+
+/** Numbers of config.json that transformers takes as floats alone: it refuses to load `"final_logit_softcapping": 30`. */
+const floats =
+  'initializer_range|layer_norm_epsilon|rms_norm_eps|attn_logit_softcapping|final_logit_softcapping|' +
+  'rope_theta|factor|low_freq_factor|high_freq_factor';
+const wholeFloat = new RegExp(`^ *"(?:${floats})": -?\\d+(?=,?$)`, 'gm');
+
+/** JSON a property a line, in which a whole number that is a float ends in `.0`, as Python writes it. */
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2).replace(wholeFloat, '$&.0')}\n`;
 }
 
 function dealOut(tensors: TensorSource[], maxBytes: number): TensorSource[][] {
