@@ -1,10 +1,12 @@
+import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
-import { cp, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { digestFile, readJson } from '@surefoot/files';
 import {
+  convertModel,
   createModel,
   disposeModel,
   gpt2Config,
@@ -15,7 +17,7 @@ import {
   type ModelConfig,
 } from '@surefoot/language-model';
 import { readPairs, type PreferencePair } from '@surefoot/preference';
-import { openBackend, readSafetensors, writeSafetensors } from '@surefoot/tensor';
+import { openBackend, openSafetensors, writeSafetensors } from '@surefoot/tensor';
 import { fastTestBackends } from '@surefoot/tensor/testing';
 import { calibrateEnsemble } from './calibrate';
 import { encodeSequence } from './encode-pairs';
@@ -76,6 +78,19 @@ async function scoresOf(folder: string): Promise<Float32Array[]> {
   return scores;
 }
 
+/** Dtype, shape and sha256 of the values of each weight of a folder. */
+async function storedTensors(folder: string): Promise<Map<string, object>> {
+  const file = await openSafetensors(join(folder, 'model.safetensors'));
+  const found = new Map<string, object>();
+  for (const [name, tensor] of file.tensors) {
+    const hash = createHash('sha256');
+    for await (const piece of file.pieces(tensor)) hash.update(piece);
+    found.set(name, { dtype: tensor.dtype, shape: tensor.shape, sha256: hash.digest('hex') });
+  }
+  await file.close();
+  return found;
+}
+
 describe.each(['heads', 'adapters'] as const)('an ensemble of %s', (kind) => {
   test('is fitted, listed with what its members share, and scores with what it reports', async () => {
     const report = await fitEnsemble(options(kind, { evalPairs: pairs }));
@@ -100,10 +115,12 @@ describe.each(['heads', 'adapters'] as const)('an ensemble of %s', (kind) => {
     const whole = await digests(kind, out);
     await rm(join(out, 'member-1'), { recursive: true });
     await rm(join(out, 'ensemble.json'));
+    for (const name of ['member-1', 'trunk', 'fit.json']) await mkdir(join(out, `.${name}.half.part`));
     let steps = 0;
     await fitEnsemble(options(kind, { onProgress: () => (steps += 1) }));
     expect(steps).toBe(6);
     expect(await digests(kind, out)).toEqual(whole);
+    expect((await readdir(out)).filter((name) => name.startsWith('.'))).toEqual([]);
     const grown = `${out}-grown`;
     await fitEnsemble(options(kind, { out: grown, members: 1 }));
     await fitEnsemble(options(kind, { out: grown }));
@@ -261,13 +278,20 @@ describe('heads', () => {
     expect((await readdir(out)).sort()).toEqual(['ensemble.json', 'fit.json', 'member-0', 'trunk']);
   });
 
-  test('on the trunk of a reward model leave its head behind', async () => {
+  test('on the trunk of a reward model leave its head behind, and keep the bits and the dtype of the rest', async () => {
     await fitEnsemble(options('full', { members: 1 }));
-    const judge = join(out, 'member-0');
-    await fitEnsemble(options('heads', { members: 1, base: judge, out: `${out}-heads` }));
-    const { tensors } = await readSafetensors(join(`${out}-heads`, 'trunk', 'model.safetensors'));
-    expect(tensors.has('score.weight')).toBe(false);
-    expect(await scoresOf(`${out}-heads`)).toHaveLength(20);
+    const float32 = join(out, 'member-0');
+    const bfloat16 = `${out}-bf16`;
+    await mkdir(bfloat16);
+    await convertModel(float32, bfloat16, { dtype: 'bf16' });
+    for (const judge of [float32, bfloat16]) {
+      const heads = `${judge}-heads`;
+      await fitEnsemble(options('heads', { members: 1, base: judge, out: heads }));
+      const [own, trunk] = await Promise.all([judge, join(heads, 'trunk')].map(storedTensors));
+      own!.delete('score.weight');
+      expect(trunk).toEqual(own);
+      expect(await scoresOf(heads)).toHaveLength(20);
+    }
   });
 
   test('of another width, or missing from their file, are refused by name', async () => {

@@ -89,6 +89,13 @@ describe('fitEnsemble', () => {
     expect((await readdir(out)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
+  test('begins anew where one was killed before its first file was whole', async () => {
+    await mkdir(out);
+    await writeFile(join(out, '.fit.json.half.part'), '{');
+    await fitEnsemble(options({ members: 1, epochs: 1 }));
+    expect((await readdir(out)).sort()).toEqual(['ensemble.json', 'fit.json', 'member-0']);
+  });
+
   test('refuses to finish it with other settings, or to write over something else', async () => {
     await fitEnsemble(options({ members: 1 }));
     await expect(fitEnsemble(options({ members: 1, learningRate: 2e-3 }))).rejects.toThrow('other settings (training)');

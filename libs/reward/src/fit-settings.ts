@@ -164,17 +164,23 @@ export async function openFitFolder(out: string, record: Record<string, unknown>
         'failed_precondition',
         `${out} holds a fit with other settings (${different.join(', ')}): choose another folder or remove it`,
       );
-    // What a killed process was writing; only whole members are kept.
-    const unfinished = (await listFolder(out)).filter((name) => /^\.member-\d+\..*\.part$/.test(name));
-    for (const name of unfinished) await rm(join(out, name), { recursive: true, force: true });
+    await removeUnfinished(out);
     if (grows) await writeRecord(path, record);
     return;
   }
+  await removeUnfinished(out);
   // Whoever fits may keep a file of its process there.
   if ((await listFolder(out)).some((name) => !name.endsWith('.pid')))
     throw new DomainError('already_exists', `${out} exists and is not empty: choose another folder or remove it`);
   await makeFolder(out);
   await writeRecord(path, record);
+}
+
+/** What a killed process was writing goes; only what is whole is kept. */
+async function removeUnfinished(out: string): Promise<void> {
+  const unfinished = /^\.(member-\d+|trunk|fit\.json|ensemble\.json)\..*\.part$/;
+  for (const name of await listFolder(out))
+    if (unfinished.test(name)) await rm(join(out, name), { recursive: true, force: true });
 }
 
 /** A record of before other backends than these two were known has name and kernels in fields of their own. */

@@ -4,8 +4,7 @@ import { basename, join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { digestFile, readJson } from '@surefoot/files';
 import {
-  disposeModel,
-  loadModel,
+  convertModel,
   readModelConfig,
   saveModel,
   type LanguageModel,
@@ -22,18 +21,14 @@ export const trunkName = 'trunk';
 /**
  * Fills a folder with a base model as it is, its weight files by link.
  *
- * A reward model's head would stand beside those of the members, so such a model is written anew without it, as float32.
+ * A reward model's head would stand beside those of the members, so such a model is written anew without it: BF16 where all of
+ * it is, else as float32, one piece of one weight in memory.
  *
- * @throws DomainError as `loadModel`
+ * @throws DomainError as `convertModel`
  */
 export async function linkTrunk(base: string, folder: string): Promise<void> {
-  if ((await readModelConfig(base)).head !== 'reward') return linkModel(base, folder);
-  const model = await loadModel(base);
-  try {
-    await saveTrunk(model, folder, base);
-  } finally {
-    disposeModel(model);
-  }
+  if ((await readModelConfig(base)).head === 'reward') await convertModel(base, folder, { trunkOnly: true });
+  else await linkModel(base, folder);
 }
 
 /** Fills a folder with a reward model without its head: a language model whose head is its embedding table. */
