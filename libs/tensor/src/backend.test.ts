@@ -66,6 +66,9 @@ describe('openBackend', () => {
     expect(backendIdentity({ ...machine, name: 'wasm', kernelBuild: 'simd' })).toBe('wasm simd');
     const tensorflow = { ...machine, name: 'tensorflow', kernelBuild: 'tuned' } as const;
     expect(backendIdentity(tensorflow)).toBe('tensorflow tuned 2.21.0 CPU 2 threads');
+    expect(backendIdentity({ ...tensorflow, bfloat16: 'native' })).toBe(
+      'tensorflow tuned 2.21.0 CPU 2 threads native BF16',
+    );
     expect(backendIdentity({ ...tensorflow, device: 'NVIDIA H100', isGpu: true })).toBe(
       'tensorflow tuned 2.21.0 NVIDIA H100',
     );

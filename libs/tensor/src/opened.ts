@@ -19,6 +19,8 @@ export interface Backend {
   readonly isGpu: boolean;
   /** Processor threads that one operation may use. */
   readonly threads: number;
+  /** `native` where products with BF16 weights are rounded to BF16; else the weights are cast to float32 first. */
+  readonly bfloat16?: 'native';
   /** Bytes that all tensors together may take, as far as it can be known: read now, except of a GPU; a copy has the number of then. */
   readonly memoryBytes: number;
   /** Why this one, and why not the others; for the log. */
@@ -29,12 +31,13 @@ export interface Backend {
  * What of a backend decides the last bits of results: a run records it, and a resumed run insists on it.
  *
  * The kernels on wasm are ours; elsewhere releases and devices round differently, and TensorFlow divides a sum among its
- * threads.
+ * threads. Native products of BF16 weights round each to 8 bits.
  */
-export function backendIdentity({ name, kernelBuild, version, device, isGpu, threads }: Backend): string {
+export function backendIdentity({ name, kernelBuild, version, device, isGpu, threads, bfloat16 }: Backend): string {
   const native = name === 'tensorflow' || name === 'webgpu' ? [version, device] : [];
   const divided = name === 'tensorflow' && !isGpu ? [`${threads} ${threads === 1 ? 'thread' : 'threads'}`] : [];
-  return [name, kernelBuild, ...native, ...divided].join(' ');
+  const rounded = bfloat16 ? ['native BF16'] : [];
+  return [name, kernelBuild, ...native, ...divided, ...rounded].join(' ');
 }
 
 /** Whether a thread of it computes on one processor; others divide each operation among threads of their own. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import {
+  backendIdentity,
   embedding,
   float32Of,
   heldBytes,
@@ -170,7 +171,7 @@ async function withHeld(
   (bfloat16Problem() === undefined ? test : test.skip)(
     'native products are within the rounding of 8 bits',
     async () => {
-      await openBackend('tensorflow', { bfloat16: 'native' });
+      const native = await openBackend('tensorflow', { bfloat16: 'native' });
       await withHeld(async ({ bfloat16, float32 }) => {
         const x = tf.tensor2d(random('x', 5 * 64), [5, 64]);
         const [got, want] = [bfloat16, float32].map(({ weight }) => linear(x, weight, { transposeWeight: true }));
@@ -179,7 +180,8 @@ async function withHeld(
         expect(await got!.data()).not.toEqual(await want!.data());
         tf.dispose([x, got!, want!]);
       });
-      await openBackend('tensorflow', { bfloat16: 'cast' });
+      const cast = await openBackend('tensorflow', { bfloat16: 'cast' });
+      expect(backendIdentity(native)).toBe(`${backendIdentity(cast)} native BF16`);
     },
   );
 });

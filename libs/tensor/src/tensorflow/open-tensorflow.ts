@@ -66,6 +66,7 @@ export async function openTensorflow({
       name: 'tensorflow',
       kernelBuild,
       ...{ version, device, isGpu, threads: machine.threads, reason },
+      ...(bfloat16 === 'native' && { bfloat16 }),
     },
     kernels: kernelBuild === 'tuned' ? tensorflowKernels : plainKernels,
     memoryBytes,
