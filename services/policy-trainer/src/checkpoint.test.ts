@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { loadCheckpoint, saveCheckpoint, type Checkpoint } from './checkpoint';
 import { prepareFolder } from './run-folder';
+import type { Fingerprint } from './start';
 
 let folder: string;
 beforeEach(async () => {
@@ -14,8 +15,16 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const tensor = (...values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) });
 const digest = 'a'.repeat(64);
-const fingerprint = {
-  ...{ policy: digest, tokenizer: digest, prompts: digest, evalPrompts: digest, gold: 'none', ensemble: digest },
+const fingerprint: Fingerprint = {
+  ...{
+    policy: digest,
+    weights: 'f32',
+    tokenizer: digest,
+    prompts: digest,
+    evalPrompts: digest,
+    gold: 'none',
+    ensemble: digest,
+  },
   ...{ judge: digest, backend: 'wasm simd' },
 };
 const checkpoint: Checkpoint = {
@@ -75,6 +84,16 @@ describe('a checkpoint', () => {
         /policy was a{12} and is b{12}; judge was a{12} and is none; backend was wasm simd and is wasm relaxed-simd/,
       ),
     });
+  });
+
+  test('of weights held otherwise is refused; one that does not say how is of float32', async () => {
+    const { weights: _, ...silent } = fingerprint;
+    const mapped = { ...fingerprint, weights: 'bf16-mapped' };
+    await saveCheckpoint(folder, { ...checkpoint, fingerprint: silent as Fingerprint });
+    expect((await loadCheckpoint(folder, fingerprint))!.iteration).toBe(3);
+    await expect(loadCheckpoint(folder, mapped)).rejects.toThrow('weights was f32 and is bf16-mapped.');
+    await saveCheckpoint(folder, { ...checkpoint, fingerprint: mapped });
+    await expect(loadCheckpoint(folder, fingerprint)).rejects.toThrow('weights was bf16-mapped and is f32.');
   });
 
   test('that cannot be written leaves the ones before and no part behind', async () => {

@@ -103,7 +103,9 @@ async function readCheckpoint(path: string): Promise<Checkpoint> {
   };
 }
 
-function refuseOther(saved: Fingerprint, now: Fingerprint): void {
+function refuseOther(noted: Fingerprint, now: Fingerprint): void {
+  // A checkpoint of before weights could be mapped does not say how they were held.
+  const saved = { ...noted, weights: noted.weights ?? 'f32' };
   const short = (value: string | undefined) => (/^[0-9a-f]{64}$/.test(value ?? '') ? value!.slice(0, 12) : value);
   const differences = (Object.keys(now) as (keyof Fingerprint)[])
     .filter((name) => saved[name] !== now[name])

@@ -44,7 +44,7 @@ const procedures: ComputeProcedures = {
     return trainingRun(job, {
       score: (request) => main('score', request),
       onIteration: (line) => void main('iterationDone', line).catch(() => undefined),
-      warn: (message) => void main('warn', message).catch(() => undefined),
+      warn,
       checkStopped: () => checkStopped(job.stop),
     });
   },
@@ -52,12 +52,15 @@ const procedures: ComputeProcedures = {
     await openFor(job.policy);
     return generate(job, {
       onResponse: (response) => void main('responseDone', response).catch(() => undefined),
+      warn,
       checkStopped: () => checkStopped(job.stop),
     });
   },
 };
 
 const main = exposeToParent<MainProcedures>(procedures);
+
+const warn = (message: string) => void main('warn', message).catch(() => undefined);
 
 const attempts = (parameters?: number) => planAuto(inspectMachine(), { parameters, requireGpu }).attempts;
 /** What was attempted for the backend that is open: its first may have failed, and would again. */

@@ -32,6 +32,15 @@ export interface GeneratedResponse {
   truncated: boolean;
 }
 
+/** What a generation in the compute thread is given by the main thread. */
+interface GenerationContext {
+  onResponse: (response: GeneratedResponse) => void;
+  /** Tells the operator of something that the generation goes on with. */
+  warn: (message: string) => void;
+  /** Throws where nobody waits any more. */
+  checkStopped: () => void;
+}
+
 const batchSize = 32;
 
 /**
@@ -41,7 +50,7 @@ const batchSize = 32;
  */
 export async function generate(
   job: GenerationJob,
-  { onResponse, checkStopped }: { onResponse: (response: GeneratedResponse) => void; checkStopped: () => void },
+  { onResponse, warn, checkStopped }: GenerationContext,
 ): Promise<void> {
   const tokenizer = await loadTokenizer(job.policy);
   const ids = job.prompts.map((prompt) => encodePrompt(tokenizer, prompt));
@@ -54,6 +63,7 @@ export async function generate(
     ...(adapter && { adapter }),
   });
   try {
+    if (model.weights?.warning) warn(model.weights.warning);
     for (let from = 0; from < ids.length; from += batchSize) {
       checkStopped();
       await sample(model, ids.slice(from, from + batchSize), {

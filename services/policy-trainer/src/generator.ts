@@ -48,10 +48,12 @@ export function createGenerator(options: {
       const onAbort = () => Atomics.store(new Int32Array(stop), 0, 1);
       signal.addEventListener('abort', onAbort);
       try {
-        const call = await compute.thread({ responseDone: onResponse });
+        const call = await compute.thread({ responseDone: onResponse, warn: (message) => logger.warn(message) });
         const { prompts, maxNewTokens, temperature, seed } = request;
         await call('generate', {
-          ...{ policy, adapter, weights },
+          ...{ policy, adapter },
+          // A run that trains all weights leaves them as float32, whatever the service's default.
+          weights: request.runId !== '' && !adapter ? 'auto' : weights,
           prompts,
           maxNewTokens: maxNewTokens || defaultNewTokens,
           temperature,

@@ -58,6 +58,14 @@ describe('an adapter', () => {
     expect(resolveSettings({ ...mapped, lora }, defaults)).toMatchObject({ weights: 'bf16-mapped', lora });
   });
 
+  test('takes mapped weights from a service whose default they are; a run without one has auto', () => {
+    const service = { ...defaults, weights: 'bf16-mapped' } as const;
+    expect(resolveSettings({ ...chosen, lora }, service).weights).toBe('bf16-mapped');
+    expect(resolveSettings(chosen, service).weights).toBe('auto');
+    expect(resolveSettings({ ...chosen, weights: 'f32', lora }, service).weights).toBe('f32');
+    expect(() => resolveSettings({ ...chosen, weights: 'bf16-mapped' }, service)).toThrow(/needs lora/);
+  });
+
   test('of another rank is another run', () => {
     const [one, other] = [4, 5].map((r) => resolveSettings({ ...chosen, lora: { ...lora, r } }, defaults));
     expect(settingsDifferences(one!, other!)).toEqual([expect.stringMatching(/^lora: .*"r":4.* → .*"r":5/)]);

@@ -38,6 +38,7 @@ export type ChosenSettings = Omit<RunSettings, 'ppo' | 'weights'> & { ppo: Parti
 export interface RunDefaults {
   ensembleAddress: string;
   judgeAddress: string;
+  /** `bf16-mapped` holds for runs with `lora` alone. */
   weights: WeightForm;
 }
 
@@ -58,7 +59,9 @@ export function resolveSettings(chosen: ChosenSettings, defaults: RunDefaults): 
   const judgeAddress = chosen.judgeAddress || defaults.judgeAddress;
   problems.push(...addressProblems('ensemble_address', ensembleAddress));
   if (judgeAddress !== 'none') problems.push(...addressProblems('judge_address', judgeAddress));
-  const weights = (chosen.weights || defaults.weights) as WeightForm;
+  // Weights that are trained cannot be mapped: a service's default is then passed over, a client's word refused.
+  const isMappable = chosen.lora !== null || defaults.weights !== 'bf16-mapped';
+  const weights = (chosen.weights || (isMappable ? defaults.weights : 'auto')) as WeightForm;
   if (!weightForms.includes(weights)) problems.push(`weights must be ${weightForms.join(', ')}, not ${weights}`);
   if (weights === 'bf16-mapped' && !chosen.lora)
     problems.push('weights: bf16-mapped holds weights that are not trained, so it needs lora');

@@ -4,6 +4,7 @@ import {
   assertVocabularyFits,
   disposeModel,
   encodePrompt,
+  lastTokens,
   loadModel,
   loadTokenizer,
   type LanguageModel,
@@ -18,7 +19,7 @@ export interface EncodedPrompt {
   prompt: Prompt;
   /** Equal for equal prompts. */
   key: string;
-  /** [P] cut from the left to leave room for the longest response. */
+  /** [P] cut from the left, after the bos token where it has one, to leave room for the longest response. */
   ids: Int32Array;
 }
 
@@ -35,9 +36,9 @@ export interface Start {
   fingerprint: Fingerprint;
 }
 
-/** Everything outside the settings that decides a run's bits, by name. */
+/** Everything beside what the settings say that decides a run's bits, by name; `weights` is the form that they came to. */
 export type Fingerprint = Record<
-  'policy' | 'tokenizer' | 'prompts' | 'evalPrompts' | 'gold' | 'ensemble' | 'judge' | 'backend',
+  'policy' | 'weights' | 'tokenizer' | 'prompts' | 'evalPrompts' | 'gold' | 'ensemble' | 'judge' | 'backend',
   string
 >;
 
@@ -81,6 +82,7 @@ async function completeStart(reference: LanguageModel, job: TrainingJob): Promis
     ...(paths.gold && { gold: await loadGold(paths.gold) }),
     fingerprint: {
       policy: reference.digest ?? '',
+      weights: reference.weights?.form ?? 'f32',
       tokenizer: tokenizer.digest,
       prompts: await digestFile(paths.prompts),
       evalPrompts: await digestFile(paths.evalPrompts),
@@ -95,7 +97,7 @@ async function completeStart(reference: LanguageModel, job: TrainingJob): Promis
 function encode(tokenizer: Tokenizer, prompt: Prompt, room: number): EncodedPrompt {
   const ids = encodePrompt(tokenizer, prompt);
   const key = digestText(JSON.stringify(prompt)).slice(0, 16);
-  return { prompt, key, ids: ids.slice(Math.max(0, ids.length - room)) };
+  return { prompt, key, ids: lastTokens(ids, room, tokenizer.bosTokenId) };
 }
 
 async function loadGold(path: string): Promise<Start['gold']> {
