@@ -10,11 +10,16 @@ export const modelFolder = option('<dir>', 'model folder in Hugging Face layout'
 /** `--adapter`, a folder as PEFT writes it. */
 export const adapterFolder = option('<dir>', 'folder of a LoRA adapter on the model', text.optional());
 
+const weightForm = z.enum(['auto', 'f32', 'bf16-mapped']);
+
 /** `--weights`, where a model is loaded. */
-export const weights = option(
+export const weights = option('<form>', 'how weights are held: auto, f32 or bf16-mapped', weightForm.default('auto'));
+
+/** `--weights`, where a file says how those of a start policy are held. */
+export const policyWeights = option(
   '<form>',
-  'how weights are held: auto, f32 or bf16-mapped',
-  z.enum(['auto', 'f32', 'bf16-mapped']).default('auto'),
+  'how the start policy is held, in place of what the file says: auto, f32 or bf16-mapped (with lora)',
+  weightForm.optional(),
 );
 
 /** `--dtype`, of weights that are written. */

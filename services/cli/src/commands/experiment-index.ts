@@ -1,6 +1,6 @@
 import { DomainError } from '@surefoot/errors';
 import { defineCommand } from '../command';
-import { readExperiment } from '../experiment/config';
+import { readExperiment, withFlags } from '../experiment/config';
 import { failureReason } from '../experiment/runs-file';
 import { runExperiment } from '../experiment/run-experiment';
 import { integer, option, text } from '../option';
@@ -17,13 +17,14 @@ export const experimentIndex = defineCommand({
     index: option('<i>', '(block * runs + run) * methods + method', integer({ min: 0 })),
     address: experimentOptions.address,
     seed: experimentOptions.seed,
+    weights: experimentOptions.weights,
     backend: experimentOptions.backend,
   },
-  async run({ config: file, out, index, address: at, seed, backend }, context) {
+  async run({ config: file, out, index, address: at, seed, weights, backend }, context) {
     const trainers = at?.split(',');
-    const config = await readExperiment(file, { remote: trainers !== undefined });
+    const config = withFlags(await readExperiment(file, { remote: trainers !== undefined }), { seed, weights });
     const options = { out, workers: 1, trainers, resume: true, index, backend };
-    const { plan, lines } = await runExperiment({ ...config, seed: seed ?? config.seed }, options, context);
+    const { plan, lines } = await runExperiment(config, options, context);
     const line = lines.find((each) => each.index === index);
     const id = plan[index]!.id;
     if (line?.status !== 'completed')

@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { DomainError } from '@surefoot/errors';
 import { defineCommand } from '../command';
-import { readExperiment } from '../experiment/config';
+import { readExperiment, withFlags } from '../experiment/config';
 import { writeReport } from '../experiment/report';
 import { runExperiment } from '../experiment/run-experiment';
 import { failureReason } from '../experiment/runs-file';
 import { runTable } from '../experiment/run-table';
 import { defaultOutput } from '../local/output-folder';
+import { policyWeights } from '../model-options';
 import { address, backend, flag, integer, option, text } from '../option';
 
 export const experimentOptions = {
@@ -15,6 +16,7 @@ export const experimentOptions = {
   workers: option('<n>', 'trainer processes', integer({ max: 1024 }).default(availableParallelism())),
   address: option('<host:port,…>', 'trainer services to use instead of own processes', address.optional()),
   seed: option('<n>', 'of run 0, in place of that of the file', integer({ min: 0 }).optional()),
+  weights: policyWeights,
   backend,
 };
 
@@ -24,11 +26,10 @@ export const experimentRun = defineCommand({
   example: 'experiment run --config experiment.yaml --out uneven --workers 2',
   ownConfig: true,
   options: { ...experimentOptions, resume: option('', 'go on with what the folder holds', flag) },
-  async run({ config: file, out = defaultOutput('experiment'), address: at, seed, ...options }, context) {
+  async run({ config: file, out = defaultOutput('experiment'), address: at, seed, weights, ...options }, context) {
     const trainers = at?.split(',');
-    const config = await readExperiment(file, { remote: trainers !== undefined });
-    const seeded = { ...config, seed: seed ?? config.seed };
-    const { lines } = await runExperiment(seeded, { ...options, out, trainers }, context);
+    const config = withFlags(await readExperiment(file, { remote: trainers !== undefined }), { seed, weights });
+    const { lines } = await runExperiment(config, { ...options, out, trainers }, context);
     const failed = lines.filter(({ status }) => status === 'failed');
     if (failed.length === lines.length)
       throw new DomainError(

@@ -16,6 +16,7 @@ import { readRollouts, type RolloutRow } from '@surefoot/preference';
 import * as tf from '@tensorflow/tfjs';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
+import { UsageError } from '../failure';
 import { atLine, inBatches, inFile, outFile, writeLines } from '../lines';
 import { adapterFolder, checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, integer, number, option } from '../option';
@@ -37,6 +38,8 @@ export const logprobs = defineCommand({
     backend,
   },
   async run(options, context) {
+    if (options.allPositions && !options.logits)
+      throw new UsageError('--all-positions goes with --logits: log-probabilities are those of every position');
     const rows = await readRollouts(options.in);
     await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
     const form = { head: 'causal-lm', weights: options.weights, adapter: options.adapter } as const;

@@ -1,10 +1,11 @@
 import { DomainError } from '@surefoot/errors';
 import { RunState, type PolicyValue } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import { defineCommand } from '../command';
-import { readRunFile } from '../experiment/config';
+import { readRunFile, withFlags } from '../experiment/config';
 import { remoteRunJson } from '../experiment/remote-run';
 import { runLocally, runRemotely } from '../experiment/single-run';
 import { defaultOutput } from '../local/output-folder';
+import { policyWeights } from '../model-options';
 import { address, backend, flag, integer, option, text } from '../option';
 import { stateName } from '../trainer-client';
 
@@ -20,11 +21,11 @@ export const train = defineCommand({
     name: option('<id>', 'name of the run; default that of the file', text.optional()),
     seed: option('<n>', 'in place of the seed of the file', integer({ min: 0 }).optional()),
     resume: option('', 'go on from the last checkpoint', flag),
+    weights: policyWeights,
     backend,
   },
-  async run({ config, address: at, out = defaultOutput('train'), name, seed, resume, backend: computes }, context) {
-    const file = await readRunFile(config, { remote: at !== undefined });
-    if (seed !== undefined) file.seed = seed;
+  async run({ config, address: at, out = defaultOutput('train'), name, resume, backend: computes, ...flags }, context) {
+    const file = withFlags(await readRunFile(config, { remote: at !== undefined }), flags);
     const options = { id: name ?? file.name, resume, backend: computes };
     const run =
       at === undefined ? await runLocally(file, out, options, context) : await runRemotely(file, at, options, context);

@@ -48,6 +48,7 @@ const inputs: Record<string, string | Buffer> = {
   }),
   'missing.yaml': stringify({ ...experiment, policy: 'nowhere' }),
   'experiment.yaml': stringify(experiment),
+  'run.yaml': stringify(run),
   'member.yaml': stringify({ ...run, member: 7 }),
   'length.yaml': stringify({ ...run, ppo: { ...run.ppo, maxNewTokens: 400 } }),
   'divisor.yaml': stringify({ ...run, ppo: { batchSize: 64, minibatchSize: 48 } }),
@@ -137,6 +138,24 @@ const cases: [string, string[], number, ...string[]][] = [
     ['train', '--config', 'divisor.yaml', '--out', 'out'],
     1,
     'minibatchSize 48',
+  ],
+  [
+    'mapped weights for a run that trains them',
+    ['train', '--config', 'run.yaml', '--out', 'out', '--weights', 'bf16-mapped'],
+    1,
+    'bf16-mapped holds weights that are not trained, so it needs lora',
+  ],
+  [
+    'mapped weights for an experiment that trains them',
+    [...experimentRun, 'experiment.yaml', '--weights', 'bf16-mapped'],
+    1,
+    'bf16-mapped holds weights that are not trained, so it needs lora',
+  ],
+  [
+    'logits of all positions without any',
+    ['logprobs', '--model', 'quick/task/base', '--in', 'good.jsonl', '--all-positions'],
+    2,
+    '--all-positions goes with --logits',
   ],
   ['a missing model folder', ['generate', '--model', 'nowhere', '--in', 'good.jsonl', '--out', 'out'], 1, 'nowhere'],
   [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ppoDefaults } from '@surefoot/ppo';
 import { parse, stringify } from 'yaml';
-import { readExperiment, readResolvedExperiment, readRunFile } from './config';
+import { readExperiment, readResolvedExperiment, readRunFile, withFlags } from './config';
 import { recordedThreads, writeExperimentFile } from './experiment-file';
 import { commonFolder, runConfig } from './run-config';
 
@@ -104,6 +104,15 @@ describe('an experiment', () => {
     expect(await recordedThreads(out)).toBe(2);
     const other = { ...config, runs: 4 };
     await expect(writeExperimentFile(out, other, surroundings, { resume: true })).rejects.toThrow('runs');
+    // What is left out differs as much as what is added.
+    const { lora: _, weights: __, ...whole } = config;
+    await expect(writeExperimentFile(out, whole, surroundings, { resume: true })).rejects.toThrow(
+      'other values of lora, weights:',
+    );
+    const judged = { ...surroundings, judge: { members: 1, digest: 'y' } };
+    await expect(writeExperimentFile(out, config, judged, { resume: true })).rejects.toThrow(
+      'other values of digests:',
+    );
     expect(JSON.stringify(parse(stringify(config)))).not.toBe('');
   });
 });
@@ -127,7 +136,7 @@ describe('a run', () => {
     });
   });
 
-  test('may train an adapter, which goes to the trainer as the file says', async () => {
+  test('may train an adapter, which goes to the trainer as the file says, or a flag in its place', async () => {
     const { policy, prompts } = example;
     const options = {
       dataFolder: join(folder, 'task'),
@@ -146,6 +155,10 @@ describe('a run', () => {
       targetModules: [],
       targetPattern: '.*attn',
     });
+    const run = await readRunFile(join(folder, 'lora.yaml'));
+    expect(withFlags(run, {})).toEqual(run);
+    const flagged = withFlags(run, { weights: 'f32', seed: 4 });
+    expect(runConfig(flagged, flagged, options)).toMatchObject({ seed: 4n, weights: 'f32' });
     await expect(wired({ r: 0 })).rejects.toThrow('lora.r');
     await expect(wired({ r: 4, dropout: 0.1 })).rejects.toThrow('unknown lora: dropout');
   });

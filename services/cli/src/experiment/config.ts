@@ -146,6 +146,14 @@ export async function readRunFile(file: string, options: ReadOptions = {}): Prom
   };
 }
 
+/** A run or an experiment with what flags say in the place of what its file does. */
+export function withFlags<Content extends { seed: number; weights?: ExperimentConfig['weights'] }>(
+  content: Content,
+  { seed = content.seed, weights = content.weights }: { seed?: number; weights?: ExperimentConfig['weights'] },
+): Content {
+  return { ...content, seed, ...(weights && { weights }) };
+}
+
 function check<Schema extends z.ZodType>(schema: Schema, content: unknown, file: string): z.output<Schema> {
   const { success, data, error } = schema.safeParse(content);
   if (success) return data;

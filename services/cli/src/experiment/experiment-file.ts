@@ -64,7 +64,7 @@ export async function recordedThreads(out: string): Promise<number | undefined> 
 
 /** Names of the values that differ, with both where they are texts. */
 function differences(now: Record<string, unknown>, before: Record<string, unknown>): string[] {
-  return Object.keys(now).flatMap((key) => {
+  return [...new Set([...Object.keys(now), ...Object.keys(before)])].flatMap((key) => {
     const [value, old] = [comparable(now[key]), comparable(before[key])];
     if (isDeepStrictEqual(value, old)) return [];
     if (key === 'resolved')
