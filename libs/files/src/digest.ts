@@ -26,8 +26,9 @@ export function digestText(text: string): string {
 const worthRemembering = 2 ** 28;
 
 /**
- * The same as `digestFile`; of a large file it is remembered, and read again only where device, inode, size or time of change
- * are others. What cannot be remembered, as in a folder that is read-only, is computed every time.
+ * The same as `digestFile`; of a large file it is remembered, and read again only where device, inode, size, or the time of the
+ * last change of content or of anything else are others: the second cannot be set back as the first can, and is that of a new
+ * name too. What cannot be remembered, as in a folder that is read-only, is computed every time.
  *
  * @param memory    folder that remembers, made where it is missing
  * @param leastBytes of a file whose digest is remembered
@@ -51,8 +52,9 @@ export async function rememberedDigest(path: string, memory: string, leastBytes 
 
 async function identityOf(path: string) {
   try {
-    const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
-    return { device: String(dev), inode: String(ino), size: Number(size), changedNs: String(mtimeNs) };
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    const times = { modifiedNs: String(mtimeNs), changedNs: String(ctimeNs) };
+    return { device: String(dev), inode: String(ino), size: Number(size), ...times };
   } catch (error) {
     throw fileError(error, 'read', path);
   }

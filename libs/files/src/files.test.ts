@@ -12,6 +12,7 @@ import {
   publishFolder,
   readJson,
   readJsonLines,
+  readRows,
   readText,
   writeFileAtomically,
 } from './index';
@@ -24,9 +25,10 @@ afterEach(async () => {
   await chmod(folder, 0o700);
   await rm(folder, { recursive: true });
 });
-const all = async (path: string) => {
-  const rows = [];
-  for await (const row of readJsonLines(path)) rows.push(row);
+const all = (path: string) => collect(readJsonLines(path));
+const collect = async <Row>(reading: AsyncIterable<Row>) => {
+  const rows: Row[] = [];
+  for await (const row of reading) rows.push(row);
   return rows;
 };
 
@@ -60,15 +62,34 @@ describe('readJsonLines', () => {
   });
 });
 
-describe('a file that is read whole', () => {
+describe('a file that is read', () => {
   test('is no pipe and no device, for which one would wait without end', async () => {
     execFileSync('mkfifo', [join(folder, 'pipe')]);
     await symlink('/dev/zero', join(folder, 'device'));
     for (const name of ['pipe', 'device'])
-      await expect(readText(join(folder, name))).rejects.toMatchObject({
+      for (const read of [readText, readJson, all, (path: string) => collect(readRows(path))])
+        await expect(read(join(folder, name))).rejects.toMatchObject({
+          kind: 'failed_precondition',
+          message: `cannot read ${join(folder, name)}: it is not a file (what a command writes is read from -)`,
+        });
+    for (const read of [readText, readJson, all, (path: string) => collect(readRows(path))])
+      await expect(read(folder)).rejects.toMatchObject({
         kind: 'failed_precondition',
-        message: `cannot read ${join(folder, name)}: it is not a file`,
+        message: `cannot read ${folder}: it is a folder`,
       });
+  });
+  test('may be what a shell connects: JSON lines, and Parquet says that it needs a name', async () => {
+    const read = (words: string) => execFileSync('bash', ['-c', words], { encoding: 'utf8' });
+    const program = `
+      const { readRows } = require(${JSON.stringify(join(__dirname, '..', 'dist'))});
+      (async () => { for await (const { place } of readRows(process.argv[2])) console.log(place); })()
+        .catch(({ message }) => console.log(message));`;
+    await writeFile(join(folder, 'program.js'), program);
+    const command = `"${process.execPath}" "${join(folder, 'program.js')}"`;
+    expect(read(`${command} <(printf '{}\n\n{}')`)).toBe('line 1\nline 3\n');
+    expect(read(`printf '{}' | ${command} /dev/stdin`)).toBe('line 1\n');
+    expect(read(`${command} /dev/null`)).toBe('');
+    expect(read(`${command} <(printf PAR1)`)).toContain('is Parquet, which is read from a file that has a name');
   });
   test('has no more bytes than can be held', async () => {
     await writeFile(join(folder, 'large'), '');

@@ -94,6 +94,14 @@ describe('a Parquet file that is refused', () => {
     const reading = readParquet(fixture('snappy'), { limitMs: 0 }).next();
     await expect(reading).rejects.toThrow('decoding it takes longer than 0.0 s');
   });
+
+  test('because decoding takes too much memory ends the thread, and the wait for it', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const reading = readParquet(fixture('snappy'), { heapMegabytes: 4 }).next();
+    await expect(reading).rejects.toThrow('decoding it takes more than 4 MB of memory');
+    expect(timers()).toBe(before);
+  });
 });
 
 describe('what a file says of itself', () => {

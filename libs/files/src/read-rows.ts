@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { fileError } from './file-error';
 import { readParquet } from './parquet';
 import { readJsonLines } from './read';
+import { statReadable } from './readable';
 
 /** One row of a file of rows. */
 export interface Row {
@@ -33,11 +34,10 @@ export async function* readRows(path: string): AsyncGenerator<Row> {
 
 /** Whether a file begins as Parquet does. A pipe is not looked into: what is read of it is gone. */
 async function isParquet(path: string): Promise<boolean> {
-  if (path === '-') return false;
+  if (path === '-' || !(await statReadable(path)).isFile()) return false;
   try {
     const handle = await open(path, 'r');
     try {
-      if (!(await handle.stat()).isFile()) return false;
       const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
       return buffer.toString('latin1') === 'PAR1';
     } finally {

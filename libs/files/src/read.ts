@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { PassThrough, type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { DomainError } from '@surefoot/errors';
 import { fileError } from './file-error';
 import { parseJson } from './parse-json';
+import { statReadable } from './readable';
 
 /** One line of a JSON-lines file. */
 export interface JsonLine {
@@ -35,22 +36,17 @@ export async function readText(path: string): Promise<string> {
 
 async function readWhole(path: string, largest: number): Promise<string> {
   try {
-    if (path !== '-') await refuseEndless(path, largest);
+    if (path !== '-') await refuseLarge(path, largest);
     return decode(path === '-' ? await buffer(process.stdin) : await readFile(path), path);
   } catch (error) {
     throw fileError(error, 'read', path);
   }
 }
 
-/** A pipe in a folder of files would be waited for, and a device read, without end. */
-async function refuseEndless(path: string, largest: number): Promise<void> {
-  const found = await stat(path);
-  // As shells name what they connect a command to.
-  const isConnected = /^\/(dev\/(fd|stdin)|proc\/self\/fd)\b/.test(path);
-  if (!found.isFile() && !found.isDirectory() && !isConnected)
-    throw new DomainError('failed_precondition', `cannot read ${path}: it is not a file`);
-  if (found.size > largest)
-    throw new DomainError('invalid_argument', `${path} has ${found.size} bytes, at most ${largest} are read`);
+async function refuseLarge(path: string, largest: number): Promise<void> {
+  const { size } = await statReadable(path);
+  if (size > largest)
+    throw new DomainError('invalid_argument', `${path} has ${size} bytes, at most ${largest} are read`);
 }
 
 /**
@@ -125,6 +121,7 @@ function withoutReturn(line: string): string {
 }
 
 async function* bytes(path: string): AsyncGenerator<Buffer> {
+  if (path !== '-') await statReadable(path);
   const source: Readable = path === '-' ? process.stdin : createReadStream(path);
   const iterator = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   const first = await iterator.next();
