@@ -117,20 +117,23 @@ function ranked(better: number, a: unknown, b: unknown, rest: Row): RowContent {
 }
 
 function unlessScoresTie(row: Row): RowContent {
-  const { score_chosen: chosen, score_rejected: rejected, conversations, prompt } = row;
+  const { score_chosen: chosen, score_rejected: rejected, conversations } = row;
   if (typeof chosen === 'number' && chosen === rejected) return 'tie';
-  return [has(row, 'prompt') || !conversations ? row : { ...row, prompt: conversations ?? prompt }];
+  return [has(row, 'prompt') || !conversations ? row : { ...row, prompt: conversations }];
 }
 
 function ratedRows(): LayoutReader {
   let first: Row | undefined;
   return (row) => {
     const rating = number(row, 'helpfulness');
-    const before = first;
-    first = before && before['prompt'] === row['prompt'] ? undefined : row;
-    if (first || !before) return 'half';
-    const prompt = markedTurns(row['prompt']);
-    return ranked(number(before, 'helpfulness') - rating, before['response'], row['response'], { prompt });
+    if (!first || first['prompt'] !== row['prompt']) {
+      first = row;
+      return 'half';
+    }
+    const better = number(first, 'helpfulness') - rating;
+    const pair = ranked(better, first['response'], row['response'], { prompt: markedTurns(row['prompt']) });
+    first = undefined;
+    return pair;
   };
 }
 
