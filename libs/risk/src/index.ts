@@ -1,3 +1,8 @@
+export { type Bandit } from './bandit/bandit';
+export { banditCases, type BanditCase } from './bandit/cases';
+export { type BanditMode, banditModes, banditPolicy } from './bandit/policies';
+export { simulateBandit, type SimulatedMode, type SimulationOptions } from './bandit/simulate';
+export { smallStepRisk, type SmallStepRisk } from './bandit/small-steps';
 export { pearson, spearman } from './correlation';
 export { proportionInterval, type Interval } from './intervals';
 export { peakOf, type Peak } from './peak';
