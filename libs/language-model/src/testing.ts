@@ -66,10 +66,12 @@ export function watchBuffers() {
   const sizes = new Map<object, number>();
   let now = 0;
   let most = 0;
+  let largest = 0;
   const count = (dataId: object, bytes: number) => {
     now += bytes - (sizes.get(dataId) ?? 0);
     sizes.set(dataId, bytes);
     most = Math.max(most, now);
+    largest = Math.max(largest, bytes);
   };
   state.tensorInfo = {
     get: (id) => tensorInfo.get(id),
@@ -92,6 +94,8 @@ export function watchBuffers() {
       await run();
       return most - start;
     },
+    /** Bytes of the largest value that came since the watch began. */
+    largest: () => largest,
     stop: () => (state.tensorInfo = tensorInfo),
   };
 }

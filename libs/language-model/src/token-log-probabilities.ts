@@ -21,12 +21,13 @@ export function tokenLogProbabilities(
   targets: Int32Array,
   { temperature, withEntropy }: { temperature: number; withEntropy: boolean },
 ): { logProbability: tf.Tensor1D; entropy?: tf.Tensor1D } {
-  const { config, adapter } = model;
-  const isProduct = config.head === 'causal-lm' && !adapter?.pairs.has('lm_head');
-  if (isProduct && config.vocabularySize > largeVocabulary) {
+  const { config } = model;
+  if (config.head === 'causal-lm' && config.vocabularySize > largeVocabulary) {
+    const modules = modulesOf(model);
     const name = config.tiedHead ? embeddingTable(config).replace(/\.weight$/, '') : 'lm_head';
-    const options = { temperature, softCap: config.logitSoftCap, chunk: vocabularyChunk };
-    const both = vocabularyLogProbability(hidden, modulesOf(model).table(name), targets, options);
+    const change = modules.change(name, hidden);
+    const options = { temperature, softCap: config.logitSoftCap, chunk: vocabularyChunk, change };
+    const both = vocabularyLogProbability(hidden, modules.table(name), targets, options);
     return withEntropy ? both : { logProbability: both.logProbability };
   }
   const scores = logits(model, hidden, temperature);

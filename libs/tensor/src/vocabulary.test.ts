@@ -11,19 +11,29 @@ const random = (name: string, shape: [number, number]) => {
   randomStream(3, name).normals(values, 1);
   return tf.tensor2d(values, shape);
 };
-const cases = [
+/** A low-rank change of the table. */
+const change = () => ({ x: tf.variable(random('low', [rows, 2])), table: tf.variable(random('b', [size, 2])) });
+const cases: Case[] = [
   { title: 'plain', options: {} },
   { title: 'with a temperature', options: { temperature: 0.7 } },
   { title: 'with a cap and a temperature', options: { temperature: 1.3, softCap: 2 } },
+  { title: 'with a change of the table', options: { temperature: 0.7 }, isChanged: true },
 ];
+interface Case {
+  title: string;
+  options: { temperature?: number; softCap?: number };
+  isChanged?: boolean;
+}
 
 /** The same by all logits at once. */
 function whole(
   hidden: tf.Tensor2D,
   table: tf.Tensor2D,
-  { temperature = 1, softCap }: (typeof cases)[0]['options'] & { temperature?: number; softCap?: number },
+  { temperature = 1, softCap }: Case['options'],
+  more?: ReturnType<typeof change>,
 ) {
-  const products = linear(hidden, table, { transposeWeight: true });
+  const first = linear(hidden, table, { transposeWeight: true });
+  const products = more ? linear(more.x, more.table, { transposeWeight: true, residual: first }) : first;
   const capped = softCap === undefined ? products : tf.mul(tf.tanh(tf.div(products, softCap)), softCap);
   const logits: tf.Tensor2D = tf.mul(capped, 1 / temperature);
   return { logProbability: logProbability(logits, ids), entropy: entropy(logits) };
@@ -34,28 +44,33 @@ describe.each(testBackends)('on $title', ({ open }) => {
     await open();
   });
 
-  test.each(cases)('$title: in chunks as by all logits at once, values and gradients', async ({ options }) => {
-    const hidden = tf.variable(random('hidden', [rows, width]));
-    const table = tf.variable(random('table', [size, width]));
-    // Weights that differ by row show a gradient that went to another one.
-    const weights = tf.tensor1d([1, -2, 3, 0.5, -1]);
-    const lossOf = ({ logProbability, entropy }: ReturnType<typeof whole>) =>
-      tf.add(tf.sum(tf.mul(logProbability, weights)), tf.sum(tf.mul(entropy, tf.square(weights)))) as tf.Scalar;
-    await expect(async () => {
-      const [chunked, direct] = [
-        () => vocabularyLogProbability(hidden, table, ids, { ...options, chunk: 10 }),
-        () => whole(hidden, table, options),
-      ];
-      const [got, want] = [tf.tidy(chunked), tf.tidy(direct)];
-      expect(await got.logProbability.data()).toBeAllclose(await want.logProbability.data(), { atol: 2e-6 });
-      expect(await got.entropy.data()).toBeAllclose(await want.entropy.data(), { atol: 2e-6 });
-      const [ours, theirs] = [chunked, direct].map((both) => valueAndGradients(() => lossOf(both()), [hidden, table]));
-      for (const i of [0, 1])
-        expect(await ours!.gradients[i]!.data()).toBeAllclose(await theirs!.gradients[i]!.data(), { atol: 1e-5 });
-      tf.dispose([got, want, ours, theirs] as tf.TensorContainer);
-    }).toNotLeakTensors();
-    tf.dispose([hidden, table, weights]);
-  });
+  test.each(cases)(
+    '$title: in chunks as by all logits at once, values and gradients',
+    async ({ options, isChanged }) => {
+      const hidden = tf.variable(random('hidden', [rows, width]));
+      const table = tf.variable(random('table', [size, width]));
+      const more = isChanged ? change() : undefined;
+      const inputs = [hidden, table, ...(more ? [more.x, more.table] : [])];
+      // Weights that differ by row show a gradient that went to another one.
+      const weights = tf.tensor1d([1, -2, 3, 0.5, -1]);
+      const lossOf = ({ logProbability, entropy }: ReturnType<typeof whole>) =>
+        tf.add(tf.sum(tf.mul(logProbability, weights)), tf.sum(tf.mul(entropy, tf.square(weights)))) as tf.Scalar;
+      await expect(async () => {
+        const [chunked, direct] = [
+          () => vocabularyLogProbability(hidden, table, ids, { ...options, chunk: 10, change: more }),
+          () => whole(hidden, table, options, more),
+        ];
+        const [got, want] = [tf.tidy(chunked), tf.tidy(direct)];
+        expect(await got.logProbability.data()).toBeAllclose(await want.logProbability.data(), { atol: 2e-6 });
+        expect(await got.entropy.data()).toBeAllclose(await want.entropy.data(), { atol: 2e-6 });
+        const [ours, theirs] = [chunked, direct].map((both) => valueAndGradients(() => lossOf(both()), inputs));
+        for (const i of inputs.keys())
+          expect(await ours!.gradients[i]!.data()).toBeAllclose(await theirs!.gradients[i]!.data(), { atol: 1e-5 });
+        tf.dispose([got, want, ours, theirs] as tf.TensorContainer);
+      }).toNotLeakTensors();
+      tf.dispose([...inputs, weights]);
+    },
+  );
 
   test('a frozen table has no gradient, and that of the hidden states is the same', async () => {
     const hidden = tf.variable(random('hidden', [rows, width]));
@@ -107,5 +122,7 @@ test('what cannot be is refused', async () => {
   expect(() => vocabularyLogProbability(hidden, table, Int32Array.of(0, 1, 2, 23, 4))).toThrow('ids[3] is 23');
   expect(() => vocabularyLogProbability(hidden, table, ids.slice(1))).toThrow('holds 4 ids, needs 5');
   expect(() => vocabularyLogProbability(hidden, table, ids, { temperature: 0 })).toThrow('temperature is 0');
-  tf.dispose([hidden, table]);
+  const wrong = { x: hidden, table: random('b', [size - 1, width]) };
+  expect(() => vocabularyLogProbability(hidden, table, ids, { change: wrong })).toThrow('change.table');
+  tf.dispose([hidden, table, wrong.table]);
 });

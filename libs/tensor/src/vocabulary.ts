@@ -12,17 +12,27 @@ export interface VocabularyOptions {
   softCap?: number | undefined;
   /** Rows of the table at a time, default 16,384. */
   chunk?: number;
+  /** A second product that is added to the first; an adapter's change of the table. */
+  change?: Product | undefined;
+}
+
+/** A part of the logits, `x · table^T`. */
+export interface Product {
+  /** [M, W] */
+  x: tf.Tensor2D;
+  /** [V, W]; no gradient is computed in one that is frozen. */
+  table: tf.Tensor2D;
 }
 
 /** Logits of all rows and of the ids of one chunk. */
 interface Chunk {
   /** The first id. */
   from: number;
-  /** [C, H] */
-  table: tf.Tensor2D;
+  /** The rows of each product's table, [C, W] */
+  tables: tf.Tensor2D[];
   /** [M, C] */
   logits: tf.Tensor2D;
-  /** [M, C] derivative of a logit in the product of hidden state and row; a number where it is the same everywhere. */
+  /** [M, C] derivative of a logit in the sum of its products; a number where it is the same everywhere. */
   slope: tf.Tensor2D | number;
 }
 
@@ -30,7 +40,8 @@ type Columns = [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
 
 /**
  * Log-probabilities of tokens, and entropies of the distributions, over a large vocabulary whose logits are never there as a
- * whole: `logits = hidden · table^T`, capped and divided by the temperature, `log p = logit - log sum exp logits`.
+ * whole: `logits = hidden · table^T`, a second product added, capped and divided by the temperature,
+ * `log p = logit - log sum exp logits`.
  *
  * The vocabulary is gone through in chunks, with a running maximum and running sums; the gradient goes through it once more. Kept
  * for it are the hidden states and two numbers a row.
@@ -45,28 +56,33 @@ export function vocabularyLogProbability(
   hidden: tf.Tensor2D,
   table: tf.Tensor2D,
   ids: Int32Array,
-  options: VocabularyOptions = {},
+  { change, ...options }: VocabularyOptions = {},
 ): { logProbability: tf.Tensor1D; entropy: tf.Tensor1D } {
   checkShape('vocabularyLogProbability: hidden', hidden, [undefined, undefined]);
   const [rows, width] = hidden.shape;
   checkShape('vocabularyLogProbability: table', table, [undefined, width]);
+  if (change) {
+    checkShape('vocabularyLogProbability: change.x', change.x, [rows, undefined]);
+    checkShape('vocabularyLogProbability: change.table', change.table, [table.shape[0], change.x.shape[1]]);
+  }
   const targets = checkIds('vocabularyLogProbability: ids', ids, rows, table.shape[0]);
   for (const [name, value] of Object.entries(options))
     if (value !== undefined && !(value > 0 && value < Infinity))
       throw invalid(`vocabularyLogProbability: ${name} is ${value}, needs a number > 0`);
-  const isTrained = !isFrozen(table);
+  const inputs = change ? [hidden, table, change.x, change.table] : [hidden, table];
 
-  const both = differentiable<tf.Tensor2D>([hidden, table], (save) => {
-    const sums = [...chunks(hidden, table, options, (chunk) => partialSums(chunk, targets))];
+  const both = differentiable<tf.Tensor2D>(inputs, (save) => {
+    const sums = [...chunks(productsOf(inputs), options, (chunk) => partialSums(chunk, targets))];
     const [largest, sum, weighted, target] = sums.reduce(together);
     const logSum: tf.Tensor2D = tf.add(largest!, tf.log(sum!));
     // -sum p log p, with p = exp(l - logSum)
     const entropy: tf.Tensor2D = tf.sub(logSum, tf.div(weighted!, sum!));
-    save([hidden, table, logSum, entropy]);
+    save([logSum, entropy, ...inputs]);
     const gradient = (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
-      const [hidden, table, logSum, entropy] = saved as Columns;
+      const [logSum, entropy, ...kept] = saved as [tf.Tensor2D, tf.Tensor2D, ...tf.Tensor2D[]];
+      const products = productsOf(kept);
       const [dLog, dEntropy] = tf.split(dy, 2, 1) as [tf.Tensor2D, tf.Tensor2D];
-      const parts = chunks(hidden, table, options, (chunk) => {
+      const parts = chunks(products, options, (chunk) => {
         // dl = [id] dlog - p (dlog + dH (log p + H))
         const logs = tf.sub(chunk.logits, logSum);
         const outer = tf.add(dLog, tf.mul(dEntropy, tf.add(logs, entropy)));
@@ -75,14 +91,17 @@ export function vocabularyLogProbability(
         const dLogits = ofTargets ? tf.add(ofTargets, spreadOut) : spreadOut;
         const dProducts: tf.Tensor2D = tf.mul(dLogits, chunk.slope);
         const { linear } = currentKernels();
-        return {
-          hidden: linear(dProducts, chunk.table, {}),
-          ...(isTrained && { table: linear(tf.transpose(dProducts), hidden, {}) }),
-        };
+        const inTable = (x: tf.Tensor2D) => linear(tf.transpose(dProducts), x, {});
+        return products.map(({ x }, i) => ({
+          x: linear(dProducts, chunk.tables[i]!, {}),
+          ...(!isFrozen(inputs[2 * i + 1]!) && { table: inTable(x) }),
+        }));
       });
       const gradients = [...parts];
-      const inHidden = tf.addN(gradients.map((part) => part.hidden));
-      return isTrained ? [inHidden, joined(gradients.map((part) => part.table!))] : [inHidden];
+      return products.flatMap((_, i) => [
+        () => tf.addN(gradients.map((part) => part[i]!.x)),
+        () => joined(gradients.map((part) => part[i]!.table!)),
+      ]);
     };
     return { value: tf.concat2d([tf.sub(target!, logSum), entropy], 1), gradient };
   });
@@ -90,25 +109,34 @@ export function vocabularyLogProbability(
   return { logProbability, entropy } as { logProbability: tf.Tensor1D; entropy: tf.Tensor1D };
 }
 
+/** Tensors by turns `x` and `table`. */
+function productsOf(tensors: tf.Tensor2D[]): Product[] {
+  return tensors.flatMap((x, i) => (i % 2 === 0 ? [{ x, table: tensors[i + 1]! }] : []));
+}
+
 /** The chunks one after the other; what `use` does not return is freed before the next. */
 function* chunks<Result extends tf.TensorContainer>(
-  hidden: tf.Tensor2D,
-  table: tf.Tensor2D,
+  all: Product[],
   { temperature = 1, softCap, chunk: size = 2 ** 14 }: VocabularyOptions,
   use: (chunk: Chunk) => Result,
 ): Generator<Result> {
-  for (let from = 0; from < table.shape[0]; from += size)
+  const vocabulary = all[0]!.table.shape[0];
+  for (let from = 0; from < vocabulary; from += size)
     yield tf.tidy(() => {
-      const part = rowsOf(table, from, Math.min(size, table.shape[0] - from));
-      const products = currentKernels().linear(hidden, part, { transposeWeight: true });
+      const tables = all.map(({ table }) => rowsOf(table, from, Math.min(size, vocabulary - from)));
+      const { linear } = currentKernels();
+      const products = all.reduce<tf.Tensor2D | undefined>(
+        (sum, { x }, i) => linear(x, tables[i]!, { transposeWeight: true, ...(sum && { residual: sum }) }),
+        undefined,
+      )!;
       const slope = 1 / temperature;
       if (softCap === undefined) {
         const logits = slope === 1 ? products : tf.mul<tf.Tensor2D>(products, slope);
-        return use({ from, table: part, logits, slope });
+        return use({ from, tables, logits, slope });
       }
       const share = tf.tanh(tf.mul<tf.Tensor2D>(products, 1 / softCap));
       const flattened: tf.Tensor2D = tf.mul(tf.sub(1, tf.square(share)), slope);
-      return use({ from, table: part, logits: tf.mul(share, softCap * slope), slope: flattened });
+      return use({ from, tables, logits: tf.mul(share, softCap * slope), slope: flattened });
     });
 }
 
