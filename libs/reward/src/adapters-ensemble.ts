@@ -7,7 +7,6 @@ import {
   disposeAdapter,
   disposeModel,
   loadAdapter,
-  loadModel,
   loadTokenizer,
   mergeAdapter,
   parameterCount,
@@ -15,12 +14,12 @@ import {
   saveAdapter,
   unmergeAdapter,
   type LanguageModel,
-  type WeightForm,
 } from '@surefoot/language-model';
 import { baseAsNoted } from './adapter-base';
 import { assertDigest, type KindOfEnsemble, type LoadPlan, type MemberFit } from './ensemble-kind';
 import type { EnsembleFile } from './ensemble-file';
 import type { FitOptions, ResolvedFit } from './fit-settings';
+import { loadFrozen } from './load-frozen';
 import { wholeModels, type LoadedMembers } from './loaded-members';
 import { headName, newHead, rewardConfig } from './reward-head';
 import { scoreSequences } from './score-sequences';
@@ -54,9 +53,9 @@ async function isMerged(folder: string, file: EnsembleFile): Promise<boolean> {
 }
 
 async function loadAdapters(plan: LoadPlan): Promise<LoadedMembers & { digests: string[] }> {
-  const { folder, file, range, weights } = plan;
+  const { folder, file, range, weights, onWarning } = plan;
   const merges = weights !== 'bf16-mapped' && (await isMerged(folder, file));
-  const base = await loadBase(baseFolder(folder, file), merges ? 'f32' : weights);
+  const base = await loadBase(baseFolder(folder, file), { weights: merges ? 'f32' : weights, onWarning });
   const adapted: LanguageModel[] = [];
   const merged: LanguageModel[] = [];
   const digests: string[] = [];
@@ -92,19 +91,19 @@ async function loadAdapters(plan: LoadPlan): Promise<LoadedMembers & { digests: 
 }
 
 /** A base for adapters of reward models: frozen, and without a head that none of them reads. */
-async function loadBase(folder: string, weights: WeightForm): Promise<LanguageModel> {
-  const { parameters, ...model } = await loadModel(folder, { weights, trainable: false });
+async function loadBase(folder: string, options: Pick<LoadPlan, 'weights' | 'onWarning'>): Promise<LanguageModel> {
+  const { parameters, ...model } = await loadFrozen(folder, options);
   parameters.get('lm_head.weight')?.dispose();
   const trunk = new Map([...parameters].filter(([name]) => name !== 'lm_head.weight'));
   return { ...model, config: rewardConfig(model.config), parameters: trunk };
 }
 
 async function openAdaptersFit(options: FitOptions, { training, adapters }: ResolvedFit): Promise<MemberFit> {
-  const { base: folder, config, out, initialisation, weights = 'auto' } = options;
+  const { base: folder, config, out, initialisation, weights = 'auto', onWarning } = options;
   if (folder === undefined || config !== undefined)
     throw new DomainError('invalid_argument', 'adapters need a base model that they change: give one');
   const tokenizer = await loadTokenizer(folder);
-  const base = await loadBase(folder, weights);
+  const base = await loadBase(folder, { weights, onWarning });
   try {
     assertVocabularyFits(tokenizer, base.config);
   } catch (error) {
@@ -116,6 +115,7 @@ async function openAdaptersFit(options: FitOptions, { training, adapters }: Reso
     maxTokens: base.config.maxPositions,
     baseDigest: base.digest ?? jointDigest(await weightDigests(folder)),
     prepare: () => Promise.resolve(),
+    form: () => Promise.resolve(base.weights!.form),
     async fit({ path, seed }, pairs, onStep) {
       const model = createAdapter(base, adapters, seed);
       try {

@@ -5,6 +5,7 @@ import { encodeSequence } from './encode-pairs';
 import { disposeEnsemble, loadEnsemble } from './ensemble';
 import { readEnsembleFile, writeEnsembleFile } from './ensemble-file';
 import { calibrationOf, type Calibration } from './ensemble-statistics';
+import type { OnWarning } from './load-frozen';
 import { scoreSequences } from './score-sequences';
 
 /**
@@ -17,10 +18,10 @@ import { scoreSequences } from './score-sequences';
 export async function calibrateEnsemble(
   folder: string,
   rollouts: RolloutRow[],
-  { weights = 'auto' }: { weights?: WeightForm } = {},
+  options: { weights?: WeightForm; onWarning?: OnWarning } = {},
 ): Promise<Calibration[]> {
   const file = await readEnsembleFile(folder);
-  const ensemble = await loadEnsemble(folder, { weights });
+  const ensemble = await loadEnsemble(folder, options);
   try {
     const sequences = rollouts.map((rollout) => {
       try {

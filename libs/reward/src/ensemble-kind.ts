@@ -1,9 +1,10 @@
 import { DomainError } from '@surefoot/errors';
-import type { Tokenizer, WeightForm } from '@surefoot/language-model';
+import type { HeldWeights, Tokenizer, WeightForm } from '@surefoot/language-model';
 import type { EncodedPair } from './encode-pairs';
 import type { EnsembleFile, EnsembleKind } from './ensemble-file';
 import type { OnStep } from './fit-to-pairs';
 import type { FitOptions, ResolvedFit } from './fit-settings';
+import type { OnWarning } from './load-frozen';
 import type { LoadedMembers } from './loaded-members';
 
 /** Some of an ensemble's members: from the first to before the last. */
@@ -20,6 +21,7 @@ export interface LoadPlan {
   file: EnsembleFile;
   range: MemberRange;
   weights: WeightForm;
+  onWarning?: OnWarning;
 }
 
 /** Where a member of a fit belongs. */
@@ -47,6 +49,8 @@ export interface MemberFit {
   baseDigest: string | null;
   /** Makes what the members share, where it is not there yet; one thread does so before any fits a member. */
   prepare(pairs: EncodedPair[], onStep: OnStep): Promise<void>;
+  /** How the weights are held that members are fitted on and do not train, after `prepare`; it decides last bits. */
+  form(): Promise<HeldWeights['form']>;
   /** Fits a member and publishes its folder. @throws DomainError diverged */
   fit(place: MemberPlace, pairs: EncodedPair[], onStep: OnStep): Promise<void>;
   /** Loads a member as users will. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { calibrationOf, ensembleStatistics } from './ensemble-statistics';
+import { pearson } from '@surefoot/risk';
+import { calibrationOf, ensembleStatistics, memberCorrelation } from './ensemble-statistics';
 
 describe('ensembleStatistics', () => {
   test('divides by K - 1', () => {
@@ -43,5 +44,22 @@ describe('calibrationOf', () => {
     ];
     expect(() => calibrationOf(same)).toThrow('reward member 1 gives all 2 samples the same score');
     expect(() => calibrationOf([[NaN], [1]])).toThrow('not finite');
+  });
+});
+
+describe('memberCorrelation', () => {
+  test('is the mean of the correlations of each two members', () => {
+    const scores = [
+      [1, 2, 9],
+      [2, 1, 7],
+      [3, 5, 8],
+      [5, 4, 1],
+    ];
+    const [a, b, c] = [0, 1, 2].map((k) => scores.map((row) => row[k]!)) as [number[], number[], number[]];
+    expect(memberCorrelation(scores)).toBeCloseTo((pearson(a, b) + pearson(a, c) + pearson(b, c)) / 3, 12);
+  });
+  test('is 1 where members differ in mean and scale alone, and null for one', () => {
+    expect(memberCorrelation([0, 1, 2, 4].map((score) => [score, 3 * score + 7]))).toBeCloseTo(1, 12);
+    expect(memberCorrelation([[1], [2]])).toBeNull();
   });
 });

@@ -57,3 +57,18 @@ export function calibrationOf(scores: ArrayLike<number>[]): Calibration[] {
     return { mean, scale };
   });
 }
+
+/**
+ * How far K members say the same: the mean of Pearson's correlation over their pairs, which is `1 - mean of s2` where each
+ * member is calibrated on these same samples.
+ *
+ * @param scores [N][K] raw scores
+ * @returns null for one member
+ * @throws DomainError as {@link calibrationOf}
+ */
+export function memberCorrelation(scores: ArrayLike<number>[]): number | null {
+  const calibration = calibrationOf(scores);
+  if (calibration.length < 2) return null;
+  const variances = scores.map((row) => ensembleStatistics(row, calibration).variance as number);
+  return 1 - variances.reduce((sum, variance) => sum + variance, 0) / variances.length;
+}

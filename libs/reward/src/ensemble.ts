@@ -15,6 +15,7 @@ import { readEnsembleFile, type EnsembleFile, type EnsembleKind } from './ensemb
 import type { MemberRange } from './ensemble-kind';
 import { kindsOfEnsemble } from './ensemble-kinds';
 import type { Calibration } from './ensemble-statistics';
+import type { OnWarning } from './load-frozen';
 import type { LoadedMembers } from './loaded-members';
 import { rewardConfig } from './reward-head';
 import { sharedTokenizer } from './shared-tokenizer';
@@ -45,6 +46,7 @@ export interface RewardEnsemble {
  *
  * @param options.adapter folder of an adapter on the model of `folder`, which is then that one member
  * @param options.weights default `auto`
+ * @param options.onWarning told what a user should know of how the weights are held
  * @param options.range the members to load, default all; of the others the configurations alone are read, so that threads can
  *   share an ensemble. Its digests are those of all members; every one is checked where it is loaded.
  * @throws DomainError not_found, invalid_argument where a file is malformed; failed_precondition where a member's weights are
@@ -54,7 +56,12 @@ export interface RewardEnsemble {
  */
 export async function loadEnsemble(
   folder: string,
-  { range, weights = 'auto', adapter }: { range?: MemberRange; weights?: WeightForm; adapter?: string } = {},
+  {
+    range,
+    weights = 'auto',
+    adapter,
+    onWarning,
+  }: { range?: MemberRange; weights?: WeightForm; adapter?: string; onWarning?: OnWarning } = {},
 ): Promise<RewardEnsemble> {
   const file = await readFolder(folder, adapter);
   const kind = kindsOfEnsemble[file.kind];
@@ -67,7 +74,7 @@ export async function loadEnsemble(
   const narrow = configs.findIndex(({ vocabularySize }) => vocabularySize < tokenizer.vocabularySize);
   if (narrow >= 0)
     throw new DomainError('failed_precondition', `${models[narrow]}: the model has fewer token ids than its tokenizer`);
-  const { digests, ...members } = await kind.load({ folder, file, range: loading, weights });
+  const { digests, ...members } = await kind.load({ folder, file, range: loading, weights, onWarning });
   const maxTokens = Math.min(...configs.map(({ maxPositions }) => maxPositions));
   return { ...describeEnsemble(file, digests, tokenizer), members, configs, maxTokens };
 }

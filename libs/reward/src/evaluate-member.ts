@@ -17,6 +17,8 @@ export interface MemberEvaluation {
   entry: MemberEntry;
   /** On the pairs it was fitted to. */
   training: HeldOutReport;
+  /** Of those. */
+  trainingScores: PairScores;
   /** Of the held-out pairs. */
   heldOutScores: PairScores;
 }
@@ -34,17 +36,25 @@ export async function evaluateMember(
 ): Promise<MemberEvaluation> {
   const member = await fit.open(place);
   try {
-    const scores = await scorePairs(member, pairs);
-    const calibration = calibrationOf([...scores.chosen, ...scores.rejected].map((score) => [score]))[0] as Calibration;
+    const trainingScores = await scorePairs(member, pairs);
+    const calibration = calibrationOf(scoresOfTexts([trainingScores]))[0] as Calibration;
     const { seed, path } = place;
     return {
       entry: { seed, path, sha256: member.sha256, ...calibration },
-      training: heldOutReport(scores.chosen, scores.rejected),
+      training: heldOutReport(trainingScores.chosen, trainingScores.rejected),
+      trainingScores,
       heldOutScores: await scorePairs(member, heldOut),
     };
   } finally {
     member.dispose();
   }
+}
+
+/** The scores [2N][K] of K members, a row for each text of the pairs. */
+export function scoresOfTexts(scores: PairScores[]): number[][] {
+  const rows = (side: keyof PairScores) =>
+    (scores[0]?.[side] ?? []).map((_, i) => scores.map((member) => member[side][i] as number));
+  return [...rows('chosen'), ...rows('rejected')];
 }
 
 /** The mean over the members of each raw score. */

@@ -12,10 +12,11 @@ import {
 import { backendIdentity, currentBackend } from '@surefoot/tensor';
 import { encodePairs, type EncodedPairs } from './encode-pairs';
 import { readEnsembleFile, writeEnsembleFile, type MemberEntry } from './ensemble-file';
-import { evaluateMember, meanScores, type MemberEvaluation, type PairScores } from './evaluate-member';
+import { evaluateMember, meanScores, scoresOfTexts, type MemberEvaluation, type PairScores } from './evaluate-member';
 import type { MemberFit } from './ensemble-kind';
+import { memberCorrelation } from './ensemble-statistics';
 import { kindsOfEnsemble } from './ensemble-kinds';
-import { fitRecord, openFitFolder, resolveFit, type FitOptions } from './fit-settings';
+import { fitRecord, noteForm, openFitFolder, resolveFit, type FitOptions } from './fit-settings';
 import type { OnStep } from './fit-to-pairs';
 
 /** One member after fitting. */
@@ -33,6 +34,11 @@ export interface FitReport {
   heldOutMean: HeldOutReport | null;
   /** Of the rule "the longer answer wins", on the same. */
   longerWins: Accuracy | null;
+  /**
+   * Mean correlation between two members' raw scores of the texts they were fitted to; null for one member. Near 1 the
+   * members are one, and their variance says nothing.
+   */
+  memberCorrelation: number | null;
   /** Pairs passed over because they cannot be encoded: a response is too long, a word unknown. */
   skipped: { pairs: EncodedPairs['skipped']; evalPairs: EncodedPairs['skipped'] };
   /**
@@ -103,6 +109,7 @@ export async function openFit(options: FitOptions): Promise<EnsembleFit> {
       async begin() {
         await openFitFolder(out, fitRecord(options, resolved, sourcesOf(fit)));
         await named('the trunk', () => fit.prepare(fitted.encoded, progressOf('trunk')));
+        await noteForm(out, await fit.form());
         return places.flatMap((place, k) => (isThere(place) ? [] : [k]));
       },
       async fitMember(k) {
@@ -170,6 +177,7 @@ function fitReport(
     })),
     heldOutMean: reportOf(meanScores(evaluations.map(({ heldOutScores }) => heldOutScores))),
     longerWins: used.length > 0 ? longerWins(used) : null,
+    memberCorrelation: memberCorrelation(scoresOfTexts(evaluations.map(({ trainingScores }) => trainingScores))),
     skipped,
   };
 }

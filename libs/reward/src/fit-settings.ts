@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
 import { digestText, listFolder, makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
-import type { AdapterSettings, WeightForm } from '@surefoot/language-model';
+import type { AdapterSettings, HeldWeights, WeightForm } from '@surefoot/language-model';
 import type { PreferencePair } from '@surefoot/preference';
 import type { EnsembleKind } from './ensemble-file';
 import type { MemberTraining } from './fit-to-pairs';
+import type { OnWarning } from './load-frozen';
 import type { StartingPointOptions } from './starting-point';
 
 /** What members are fitted to, from what, and how. */
@@ -21,6 +22,8 @@ export interface FitOptions extends Partial<MemberTraining>, StartingPointOption
   adapters?: Partial<AdapterSettings>;
   /** How weights that are not trained are held; default `auto`. */
   weights?: WeightForm;
+  /** Told what a user should know of how they are held. */
+  onWarning?: OnWarning;
   /** K, 1..1000. */
   members: number;
   /** Member k has seed `1000 * seed + k`, so that ensembles of different seeds share none. */
@@ -165,7 +168,7 @@ export async function openFitFolder(out: string, record: Record<string, unknown>
         `${out} holds a fit with other settings (${different.join(', ')}): choose another folder or remove it`,
       );
     await removeUnfinished(out);
-    if (grows) await writeRecord(path, record);
+    if (grows) await writeRecord(path, { ...begun, members: record['members'] });
     return;
   }
   await removeUnfinished(out);
@@ -174,6 +177,25 @@ export async function openFitFolder(out: string, record: Record<string, unknown>
     throw new DomainError('already_exists', `${out} exists and is not empty: choose another folder or remove it`);
   await makeFolder(out);
   await writeRecord(path, record);
+}
+
+/**
+ * Notes in the record how the weights are held that members do not train, which is known when the trunk is there. A record that
+ * says nothing of it is of float32.
+ *
+ * @throws DomainError failed_precondition where members were fitted on weights that were held otherwise
+ */
+export async function noteForm(out: string, form: HeldWeights['form']): Promise<void> {
+  const path = join(out, 'fit.json');
+  const record = (await readJson(path)) as Record<string, unknown>;
+  const { weights: begun = 'f32' } = record;
+  if (form === begun) return;
+  if ((await listFolder(out)).some((name) => /^member-\d+$/.test(name)))
+    throw new DomainError(
+      'failed_precondition',
+      `${out} holds members fitted on weights held as ${String(begun)}, not as ${form}: go on with weights ${String(begun)}, choose another folder or remove it`,
+    );
+  await writeRecord(path, { ...record, weights: form === 'f32' ? undefined : form });
 }
 
 /** What a killed process was writing goes; only what is whole is kept. */

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { publishFolder } from '@surefoot/files';
 import { disposeModel, loadModel, saveModel, type LanguageModel } from '@surefoot/language-model';
 import { assertDigest, type KindOfEnsemble } from './ensemble-kind';
+import { loadFrozen } from './load-frozen';
 import { wholeModels } from './loaded-members';
 import { scoreSequences } from './score-sequences';
 import { openStartingPoint } from './starting-point';
@@ -13,12 +14,12 @@ export const fullEnsemble: KindOfEnsemble = {
 
   modelFolders: (folder, { members }) => members.map(({ path }) => resolve(folder, path)),
 
-  async load({ folder, file, range, weights }) {
+  async load({ folder, file, range, weights, onWarning }) {
     const models: LanguageModel[] = [];
     try {
       for (const { path, sha256 } of file.members.slice(range.from, range.to)) {
         const place = resolve(folder, path);
-        const model = await loadModel(place, { head: 'reward', weights, trainable: false });
+        const model = await loadFrozen(place, { head: 'reward', weights, onWarning });
         models.push(model);
         assertDigest(place, model.digest, sha256);
       }
@@ -36,6 +37,7 @@ export const fullEnsemble: KindOfEnsemble = {
     return {
       ...{ tokenizer, maxTokens, baseDigest },
       prepare: () => Promise.resolve(),
+      form: () => Promise.resolve('f32'),
       async fit({ path, seed }, pairs, onStep) {
         const model = start.create(seed);
         try {

@@ -7,7 +7,6 @@ import {
   disposeModel,
   hiddenStates,
   lastTokenRows,
-  loadModel,
   loadTokenizer,
   readModelConfig,
   type LanguageModel,
@@ -17,6 +16,7 @@ import * as tf from '@tensorflow/tfjs';
 import { assertDigest, type KindOfEnsemble, type LoadPlan, type MemberFit } from './ensemble-kind';
 import type { FitOptions, ResolvedFit } from './fit-settings';
 import { keepHiddenStates, type HiddenStates } from './hidden-states';
+import { loadFrozen } from './load-frozen';
 import type { LoadedMembers } from './loaded-members';
 import { openStartingPoint } from './starting-point';
 import { trainHead } from './train-head';
@@ -33,13 +33,19 @@ export const headsEnsemble: KindOfEnsemble = {
   openFit: openHeadsFit,
 };
 
-async function loadHeads({ folder, file, range, weights }: LoadPlan): Promise<LoadedMembers & { digests: string[] }> {
+async function loadHeads({
+  folder,
+  file,
+  range,
+  weights,
+  onWarning,
+}: LoadPlan): Promise<LoadedMembers & { digests: string[] }> {
   const own = file.members.slice(range.from, range.to);
   const read = await Promise.all(own.map(({ path }) => readHead(resolve(folder, path))));
   read.forEach(({ sha256 }, i) => assertDigest(resolve(folder, own[i]!.path), sha256, own[i]!.sha256));
   // A member's folder is a model that shares its trunk with the others.
   const first = resolve(folder, own[0]!.path);
-  const model = await loadModel(first, { head: 'reward', weights, trainable: false });
+  const model = await loadFrozen(first, { head: 'reward', weights, onWarning });
   let heads: tf.Tensor2D | undefined;
   try {
     if (file.baseSha256?.length) assertDigest(first, model.digest, jointDigest([...file.baseSha256, read[0]!.sha256]));
@@ -75,7 +81,7 @@ export function headsOnTrunk(trunk: LanguageModel, heads: tf.Tensor2D): LoadedMe
 }
 
 async function openHeadsFit(options: FitOptions, { training, heads }: ResolvedFit): Promise<MemberFit> {
-  const { base, config, tokenizerFolder, out, initialisation, weights = 'auto' } = options;
+  const { base, config, tokenizerFolder, out, initialisation, weights = 'auto', onWarning } = options;
   if (base === undefined && !heads.tuneTrunk)
     throw new DomainError(
       'invalid_argument',
@@ -94,10 +100,8 @@ async function openHeadsFit(options: FitOptions, { training, heads }: ResolvedFi
   let model: LanguageModel | undefined;
   let known: HiddenStates | undefined;
   // As the members will be served: from the published folder.
-  const openStates = async () => {
-    model ??= await loadModel(trunk, { weights, trainable: false });
-    return (known ??= keepHiddenStates(model, training.tokenBudget));
-  };
+  const openTrunk = async () => (model ??= await loadFrozen(trunk, { weights, onWarning }));
+  const openStates = async () => (known ??= keepHiddenStates(await openTrunk(), training.tokenBudget));
   return {
     tokenizer,
     maxTokens: geometry.maxPositions,
@@ -117,6 +121,7 @@ async function openHeadsFit(options: FitOptions, { training, heads }: ResolvedFi
         start.dispose();
       }
     },
+    form: async () => (await openTrunk()).weights!.form,
     async fit({ path, seed }, pairs, onStep) {
       const states = await openStates();
       const head = newHead(geometry.hiddenSize, seed, initialisation?.head);

@@ -1,6 +1,6 @@
 import { readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
-import type { FitReport } from '@surefoot/reward';
+import type { FitOptions, FitReport } from '@surefoot/reward';
 import { defineCommand, type Context } from '../command';
 import { computeFit } from '../compute/fit';
 import { ensembleName } from '../ensemble-name';
@@ -60,6 +60,7 @@ export const rewardTrain = defineCommand({
     noteSkipped(report, context);
     if (report.calibrationLost)
       context.terminal.note('members were added: what surefoot reward calibrate had set is gone, call it again');
+    noteAgreement(report, options.kind, context);
     return { document: { folder: options.out, data, ...report }, text: summary(options.out, report) };
   },
 });
@@ -70,6 +71,22 @@ function noteSkipped({ skipped }: FitReport, { terminal }: Context): void {
     ['held-out pairs', skipped.evalPairs],
   ] as const)
     if (rows.length > 0) terminal.note(`${rows.length} ${what} skipped; the first: ${rows[0]!.reason}`);
+}
+
+/** From this correlation between members on there is too little left of their variance to mean anything. */
+const nearlyOne = 0.98;
+
+type Kind = NonNullable<FitOptions['kind']>;
+
+const remedies: Record<Kind, string> = {
+  heads: `start them wide and hold them there (--init with {"head": 0.5}, --head-pull 0.3), or fit --kind adapters`,
+  adapters: 'fit each on a draw of its own (--bootstrap), or for fewer --epochs',
+  full: 'fit each on a draw of its own (--bootstrap), for fewer --epochs, or from wider weights (--init)',
+};
+
+function noteAgreement({ memberCorrelation }: FitReport, kind: Kind, { terminal }: Context): void {
+  if (memberCorrelation !== null && memberCorrelation > nearlyOne)
+    terminal.note(`members agree to ${memberCorrelation.toFixed(4)}: their variance says nothing; ${remedies[kind]}`);
 }
 
 function summary(out: string, { members, heldOutMean, longerWins }: FitReport): string {

@@ -108,6 +108,22 @@ describe.each([
   });
 });
 
+test('heads that are nearly one are told, with what keeps them apart', async () => {
+  await writeFile(join(work.path, 'wide.json'), JSON.stringify({ head: 0.5 }));
+  const fit = ['reward', 'train', '--base', 'task/base', '--pairs', 'task/pairs.jsonl', '--members', '3', '--json'];
+  const heads = [...fit, '--kind', 'heads', '--epochs', '100', '--learning-rate', '1e-2', '--backend', 'wasm'];
+  const correlation = ({ stdout }: { stdout: string }) =>
+    (JSON.parse(stdout) as { memberCorrelation: number }).memberCorrelation;
+  const alike = await run(...heads, '--out', 'alike');
+  expectDone(alike);
+  expect(correlation(alike)).toBeGreaterThan(0.98);
+  expect(alike.stderr).toMatch(/members agree to 0\.99\d\d: their variance says nothing; .*--head-pull 0\.3/);
+  const apart = await run(...heads, '--init', 'wide.json', '--head-pull', '0.3', '--out', 'apart');
+  expectDone(apart);
+  expect(correlation(apart)).toBeLessThan(0.9);
+  expect(apart.stderr).not.toContain('members agree');
+});
+
 test('options of another kind are wrong usage, and the message says of which', async () => {
   const fit = ['reward', 'train', '--base', 'task/base', '--pairs', 'task/pairs.jsonl', '--out', 'refused'];
   for (const [more, message] of [
