@@ -10,6 +10,8 @@ import { adapterConfigJson, parseAdapterConfig, type AdapterConfig } from './ada
 import { planAdapter, type AdapterPlan, type PlannedPair } from './adapter-targets';
 import type { ModelConfig } from './config';
 import type { LanguageModel } from './model';
+import { embeddingTable } from './parameters';
+import { piecesOf } from './parameter-pieces';
 import { tokenizerFileNames } from './tokenizer-files';
 
 /** What an adapter folder holds, on the host. */
@@ -20,6 +22,10 @@ export interface StoredAdapter {
   plan: AdapterPlan;
   /** By the names of `adapterParameters`. */
   tensors: Map<string, StoredTensor>;
+  /** Of the model's parameters, by their names. PEFT adds them where the head is a target or the vocabulary was changed. */
+  copies: Map<string, StoredTensor>;
+  /** The file of the tensors. */
+  path: string;
   /** sha256 of adapter_model.safetensors. */
   digest: string;
 }
@@ -59,7 +65,7 @@ export async function readAdapter(folder: string, model: ModelConfig): Promise<S
   const plan = planAdapter(config, adapted, join(folder, configFile));
   const { tensors: stored } = await readSafetensors(path);
   const tensors = new Map<string, StoredTensor>();
-  for (const [name, shape] of plannedShapes(plan)) {
+  const take = (name: string, shape: number[]) => {
     const key = prefix + name;
     const tensor = stored.get(key);
     if (!tensor) throw invalid(path, `tensor ${key} is missing`);
@@ -69,11 +75,52 @@ export async function readAdapter(folder: string, model: ModelConfig): Promise<S
         `tensor ${key} has shape [${tensor.shape.join(', ')}], model and ${configFile} make it [${shape.join(', ')}]`,
       );
     if (!tensor.data.every(Number.isFinite)) throw invalid(path, `tensor ${key} holds values that are not finite`);
-    tensors.set(name, tensor);
     stored.delete(key);
-  }
+    return tensor;
+  };
+  for (const [name, shape] of plannedShapes(plan)) tensors.set(name, take(name, shape));
+  const copies = new Map<string, StoredTensor>();
+  for (const [name, parameter] of copiedNames(adapted))
+    if (stored.has(prefix + name)) copies.set(parameter, take(name, [adapted.vocabularySize, adapted.hiddenSize]));
   for (const key of stored.keys()) throw invalid(path, `tensor ${key} belongs to nothing that ${configFile} targets`);
-  return { config, adapted, plan, tensors, digest: await digestFile(path) };
+  return { config, adapted, plan, tensors, copies, path, digest: await digestFile(path) };
+}
+
+/** Names under which PEFT adds what it takes for embeddings, and the parameters that they are. */
+function copiedNames(model: ModelConfig): [string, string][] {
+  const table = embeddingTable(model);
+  if (model.head === 'reward') return [[table, table]];
+  const head = model.tiedHead ? table : 'lm_head.weight';
+  return [
+    [table, table],
+    ['lm_head.weight', head],
+    ['lm_head.base_layer.weight', head],
+  ];
+}
+
+/** Rounding to BF16, relative, and to F16, absolute where numbers are small: an adapter's training may have held a copy so. */
+const [relativeRounding, smallestStep] = [2 ** -8, 2 ** -24];
+
+/**
+ * Refuses an adapter that was made on a model with another embedding or head than this one: PEFT would put its own in their place.
+ *
+ * @param valuesOf a parameter of the model, in pieces
+ * @throws DomainError invalid_argument naming file and parameter
+ */
+export async function assertCopies(
+  { copies, path }: Pick<StoredAdapter, 'copies' | 'path'>,
+  valuesOf: (name: string) => AsyncIterable<Float32Array>,
+): Promise<void> {
+  for (const [name, { data }] of copies) {
+    let at = 0;
+    for await (const piece of valuesOf(name))
+      for (const value of piece)
+        if (!(Math.abs(data[at++]! - value) <= smallestStep + relativeRounding * Math.abs(value)))
+          throw invalid(
+            path,
+            `holds another ${name} than the model: it was made on a model with another vocabulary, or trained it`,
+          );
+  }
 }
 
 /**
@@ -86,7 +133,9 @@ export async function readAdapter(folder: string, model: ModelConfig): Promise<S
  * @throws DomainError as `readAdapter`
  */
 export async function loadAdapter(model: LanguageModel, folder: string): Promise<LanguageModel & { adapter: Adapter }> {
-  return withAdapter(model, await readAdapter(folder, model.config));
+  const stored = await readAdapter(folder, model.config);
+  await assertCopies(stored, (name) => piecesOf(model.parameters.get(name)!));
+  return withAdapter(model, stored);
 }
 
 /** A model with an adapter that was read for it; as `loadAdapter`. */
@@ -141,7 +190,7 @@ export async function saveAdapter(
 }
 
 /** Names and shapes of an adapter's parameters, in the order of `adapterParameters`. */
-export function plannedShapes({ pairs, saved }: AdapterPlan): [string, number[]][] {
+function plannedShapes({ pairs, saved }: AdapterPlan): [string, number[]][] {
   return [
     ...pairs.flatMap(({ name, rank, inputs, outputs }): [string, number[]][] => [
       [`${name}.lora_A.weight`, [rank, inputs]],

@@ -10,7 +10,6 @@ import {
   disposeAdapter,
   mergeAdapter,
   unmergeAdapter,
-  withoutAdapter,
 } from './adapter';
 import { loadAdapter, saveAdapter } from './adapter-folder';
 import { convertModel } from './convert-model';
@@ -179,6 +178,52 @@ describe('an adapter', () => {
       disposeModel(adapted);
     });
   });
+
+  test("of a head comes with PEFT's copies of head and embedding, which must be the model's", async () => {
+    await withFolder(async (folder) => {
+      const [lm, path, merged] = ['lm', 'adapter', 'merged'].map((name) => join(folder, name)) as [
+        string,
+        string,
+        string,
+      ];
+      for (const each of [lm, path, merged]) mkdirSync(each);
+      await writeTokenizer(folder);
+      const model = tinyModel({ tiedHead: false });
+      await saveModel(model, lm, { tokenizerFolder: folder });
+      const adapted = createAdapter(model, { r: 2, targetModules: ['c_attn', 'lm_head'] }, 1);
+      disturb(adapted);
+      await saveAdapter(adapted, path, { base: 'base' });
+      const file = join(path, 'adapter_model.safetensors');
+      const { tensors } = await readSafetensors(file);
+      const withCopy = (name: string, parameter: string, by: number) => {
+        const data = model.parameters.get(parameter)!.dataSync() as Float32Array;
+        return writeSafetensors(
+          file,
+          new Map(tensors).set(`base_model.model.${name}`, { shape: [13, 16], data: data.map((value) => value * by) }),
+        );
+      };
+      const expected = await logitsOf(adapted);
+      for (const [name, parameter] of [
+        ['lm_head.base_layer.weight', 'lm_head.weight'],
+        ['lm_head.weight', 'lm_head.weight'],
+        ['transformer.wte.weight', 'transformer.wte.weight'],
+      ] as const) {
+        // As far off as rounding to BF16 may be.
+        await withCopy(name, parameter, 1 + 2 ** -9);
+        const loaded = await loadModel(lm, { adapter: path });
+        expect(await logitsOf(loaded)).toEqual(expected);
+        disposeModel(loaded);
+        await withCopy(name, parameter, 1.01);
+        const refusal = { kind: 'invalid_argument', message: expect.stringContaining(`another ${parameter} than`) };
+        const held = tf.memory().numTensors;
+        await expect(loadModel(lm, { adapter: path })).rejects.toMatchObject(refusal);
+        await expect(loadAdapter(model, path)).rejects.toMatchObject(refusal);
+        await expect(mergeModel(lm, path, merged)).rejects.toMatchObject(refusal);
+        expect(tf.memory().numTensors).toBe(held);
+      }
+      disposeModel(adapted);
+    });
+  });
 });
 
 const available = goldenPath('models', 'gemma') !== undefined;
@@ -206,7 +251,8 @@ describe.each(testBackends.filter(({ title }) => title.startsWith('tensorflow'))
             const merged = mergeAdapter(model);
             const whole = await logitsOf(merged);
             unmergeAdapter(merged, model);
-            return { data, whole, off: await logitsOf(withoutAdapter(model)) };
+            const { config, parameters } = model;
+            return { data, whole, off: await logitsOf({ config, parameters }) };
           }),
         );
         const [one, other] = results as [(typeof results)[0], (typeof results)[0]];

@@ -1,7 +1,7 @@
 import { openSafetensors, type SafetensorsFile } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { isStoredInputsFirst, weightChange } from './adapter';
-import { readAdapter, type StoredAdapter } from './adapter-folder';
+import { assertCopies, readAdapter, type StoredAdapter } from './adapter-folder';
 import type { ModelConfig } from './config';
 import { readModelConfig } from './model-folder';
 import { parameterShapes } from './parameters';
@@ -31,11 +31,15 @@ export async function mergeModel(
   const opened = new Map<string, SafetensorsFile>();
   try {
     for (const file of files) opened.set(file, await openSafetensors(file));
+    const valuesOf = (name: string) => {
+      const { file, tensor } = parameters.get(name)!;
+      return opened.get(file)!.pieces(tensor);
+    };
+    await assertCopies(adapter, valuesOf);
     const sources = parameterShapes(adapter.adapted).map(([name, shape]) => {
       const whole = adapter.tensors.get(name);
       if (whole) return { name, shape, pieces: () => [whole.data] };
-      const { file, tensor } = parameters.get(name)!;
-      const pieces = () => opened.get(file)!.pieces(tensor);
+      const pieces = () => valuesOf(name);
       const change = changeOf(name, adapter, config);
       return { name, shape, pieces: change ? () => added(pieces(), change) : pieces };
     });

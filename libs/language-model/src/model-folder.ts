@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson } from '@surefoot/files';
-import { float32Of, rowsOf } from '@surefoot/tensor';
-import * as tf from '@tensorflow/tfjs';
-import { isAdapterFolder, readAdapter, withAdapter } from './adapter-folder';
+import type * as tf from '@tensorflow/tfjs';
+import { assertCopies, isAdapterFolder, readAdapter, withAdapter } from './adapter-folder';
 import { parseModelConfig, type ModelConfig, type ModelHead } from './config';
 import { loadWeights, type WeightForm } from './load-weights';
-import type { LanguageModel } from './model';
+import { disposeModel, type LanguageModel } from './model';
+import { piecesOf } from './parameter-pieces';
 import type { Tokenizer } from './tokenizer';
 import { digestWeights, findWeights } from './weight-files';
 import { writeModel, type WrittenForm } from './write-model';
@@ -63,6 +63,12 @@ export async function loadModel(
   const digest = await digestWeights(stored.files);
   const model = { config, digest, ...(await loadWeights(config, stored, { form, trainable, what: folder })) };
   if (!adapter) return model;
+  try {
+    await assertCopies(adapter, (name) => piecesOf(model.parameters.get(name)!));
+  } catch (error) {
+    disposeModel(model);
+    throw error;
+  }
   const adapted = withAdapter(model, adapter);
   // The head of a language model whose trunk became a reward model.
   for (const [name, parameter] of model.parameters) if (!adapted.parameters.has(name)) parameter.dispose();
@@ -89,29 +95,18 @@ export async function saveModel(
   const sources = [...model.parameters].map(([name, parameter]) => ({
     name,
     shape: parameter.shape,
-    pieces: () => piecesOf(name, parameter),
+    pieces: () => finitePieces(name, parameter),
   }));
   await writeModel(model.config, sources, folder, options);
 }
 
-/** Numbers of a parameter that are read at a time. */
-const pieceSize = 2 ** 22;
-
-/** The values of a parameter, whatever they are held as. @throws DomainError diverged where one is not finite */
-async function* piecesOf(name: string, parameter: tf.Variable): AsyncGenerator<Float32Array> {
-  const [rows = 1, width = 1] = parameter.shape;
-  const step = Math.max(1, Math.floor(pieceSize / width));
-  const isWhole = parameter.rank !== 2 || step >= rows;
-  for (let from = 0; from < (isWhole ? 1 : rows); from += step) {
-    const piece = tf.tidy(() =>
-      float32Of(isWhole ? parameter : rowsOf(parameter as tf.Tensor as tf.Tensor2D, from, Math.min(step, rows - from))),
-    );
-    const data = (await piece.data()) as Float32Array;
-    piece.dispose();
-    for (const value of data)
+/** @throws DomainError diverged where a value is not finite */
+async function* finitePieces(name: string, parameter: tf.Variable): AsyncGenerator<Float32Array> {
+  for await (const piece of piecesOf(parameter)) {
+    for (const value of piece)
       if (!(Math.abs(value) < Infinity))
         throw new DomainError('diverged', `parameter ${name} is not finite: not saved`);
-    yield data;
+    yield piece;
   }
 }
 
