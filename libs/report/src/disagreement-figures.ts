@@ -1,15 +1,7 @@
 import { DomainError } from '@surefoot/errors';
 import { disagreementCharts, type DisagreementScores } from './disagreement-charts';
 import { createDrawing } from './drawing';
-import { paletteCss } from './palette';
-
-/** An SVG file that opens on its own, light or dark as its reader's system is. */
-export interface SvgFile {
-  /** File name. */
-  name: string;
-  svg: string;
-  caption: string;
-}
+import { svgFile, type SvgFile } from './svg-file';
 
 /**
  * The figures of `reward disagree`: `members.svg`, the members' scores on one text before the distribution of all scores, and,
@@ -25,14 +17,8 @@ export async function disagreementFigures(
   if (disagreement.texts.length === 0) throw new DomainError('invalid_argument', 'no text was scored: nothing to draw');
   const { members, ranges } = disagreementCharts(await createDrawing(), disagreement, { id });
   if (members.length === 0) throw new DomainError('not_found', `no text has the id ${id}`);
-  const file = (name: string) => (figure: { picture: { markup: string }; caption: string }) => ({
-    name,
-    svg: withStyle(figure.picture.markup),
-    caption: figure.caption,
-  });
-  return [...members.map(file('members.svg')), ...ranges.map(file('ranges.svg'))];
-}
-
-function withStyle(svg: string): string {
-  return svg.replace('>', `><style>${paletteCss('svg')} svg{background:var(--paper);color:var(--ink)}</style>`);
+  return [
+    ...members.map((figure) => svgFile('members.svg', figure)),
+    ...ranges.map((figure) => svgFile('ranges.svg', figure)),
+  ];
 }

@@ -1,4 +1,5 @@
 import type { CommandSpec } from './command';
+import { bandit } from './commands/bandit';
 import { doctor } from './commands/doctor';
 import { experimentIndex } from './commands/experiment-index';
 import { experimentRun } from './commands/experiment-run';
@@ -48,6 +49,7 @@ export const commands: CommandSpec[] = [
   experimentRun,
   experimentIndex,
   report,
+  bandit,
   stop,
   doctor,
 ];

@@ -7,8 +7,6 @@ export interface BanditCase {
   /** One sentence. */
   shows: string;
   bandit: Bandit;
-  /** Mean KL at which the modes are compared, nats. */
-  kl: number;
 }
 
 const uniform = [1 / 3, 1 / 3, 1 / 3];
@@ -21,7 +19,6 @@ export const banditCases: readonly BanditCase[] = [
     shows:
       'A reward model that is wrong about the third arm pulls vanilla towards it; the variance says so beforehand.',
     bandit: { reference: uniform, means: [0.5, 0, -0.5], variances: [0.05, 0.1, 2] },
-    kl: 0.2,
   },
   {
     name: 'rare',
@@ -29,7 +26,6 @@ export const banditCases: readonly BanditCase[] = [
     shows:
       'As rare bad responses of a language model: the reference seldom gives them, and the reward models know them least.',
     bandit: { reference: [0.45, 0.45, 0.1], means: [0.3, 0.1, -0.6], variances: [0.05, 0.05, 2] },
-    kl: 0.2,
   },
   {
     name: 'unfavourable',
@@ -37,13 +33,11 @@ export const banditCases: readonly BanditCase[] = [
     shows:
       'Caution keeps away from what would have been worth most: the exact mode ends worse than it began nearly always.',
     bandit: { reference: uniform, means: [0, 0.1, 0.6], variances: [0.05, 0.05, 2] },
-    kl: 0.2,
   },
   {
     name: 'equal',
     title: 'All arms are equally uncertain',
     shows: 'Where the variance is the same everywhere, weighting by it changes nothing.',
     bandit: { reference: uniform, means: [0.5, 0, -0.5], variances: [0.5, 0.5, 0.5] },
-    kl: 0.2,
   },
 ];

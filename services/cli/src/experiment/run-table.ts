@@ -1,4 +1,5 @@
 import type { RiskReport } from '@surefoot/risk';
+import { table } from '../table';
 
 /** The methods of a report side by side, for a terminal. */
 export function runTable({ measure, methods }: RiskReport): string {
@@ -13,10 +14,7 @@ export function runTable({ measure, methods }: RiskReport): string {
     `${worse.count}/${worse.n}`,
     rounded(kl.mean),
   ]);
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: string[]) =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ');
-  return [header, ...rows].map(line).join('\n');
+  return table(header, rows);
 }
 
 function rounded(value: number | null): string {

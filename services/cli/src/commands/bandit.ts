@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import { makeFolder, writeFileAtomically } from '@surefoot/files';
+import { banditFigures, type BanditResult } from '@surefoot/report';
+import {
+  banditCases,
+  banditModes,
+  banditPolicy,
+  simulateBandit,
+  smallStepRisk,
+  type BanditCase,
+  type SmallStepRisk,
+} from '@surefoot/risk';
+import { z } from 'zod';
+import { defineCommand } from '../command';
+import { UsageError } from '../failure';
+import { integer, number, option, seed, text } from '../option';
+import { table } from '../table';
+import { toJson } from '../terminal';
+
+const numbers = z
+  .union([text.transform((list) => list.split(',')), z.array(z.unknown())])
+  .pipe(z.array(number()).min(2, 'needs at least two numbers'));
+
+export const bandit = defineCommand({
+  name: 'bandit',
+  summary:
+    'three responses and noisy rewards: what every mode chooses, gains and risks; where caution helps and where it harms',
+  example: 'bandit --means 0.5,0,-0.5 --sds 0.2,0.3,1.4 --kl 0.2 --out bandit',
+  options: {
+    means: option(
+      '<numbers>',
+      'true value of each arm; default four cases, for caution and against it',
+      numbers.optional(),
+    ),
+    sds: option('<numbers>', "standard deviation of a reward model's error on each arm", numbers.optional()),
+    reference: option('<numbers>', 'probabilities of the reference policy; default equal', numbers.optional()),
+    kl: option('<nats>', 'mean KL to the reference at which modes are compared', number({ above: 0 }).default(0.2)),
+    members: option('<k>', 'reward models of the ensemble, which uwo, wco and soft-min ask', integer().default(10)),
+    draws: option('<n>', 'ensembles that are drawn', integer({ min: 100, max: 1_000_000 }).default(20_000)),
+    seed: seed(1),
+    out: option('<dir>', 'folder for bandit.json and figures', text.optional()),
+  },
+  async run({ means, sds, reference, kl, out, ...options }, { terminal }) {
+    const cases = means || sds || reference ? [ownCase({ means, sds, reference })] : banditCases;
+    const progress = terminal.progress('bandit', cases.length, 'cases');
+    const results = cases.map((each) => {
+      const result = solve(each, { kl, ...options });
+      progress.advance(1);
+      return result;
+    });
+    progress.finish();
+    const document = { kl, ...options, cases: results };
+    const tables = results.map(describe).join('\n\n');
+    if (!out) return { document, text: tables };
+    const figures = await banditFigures(results);
+    await makeFolder(out);
+    for (const { name, svg } of figures) await writeFileAtomically(join(out, name), svg);
+    await writeFileAtomically(join(out, 'bandit.json'), `${toJson(document, 2)}\n`);
+    return { document, text: `${tables}\n\n${join(out, 'bandit.json')} and ${figures.length} figures` };
+  },
+});
+
+function ownCase({ means, sds, reference }: { means?: number[]; sds?: number[]; reference?: number[] }): BanditCase {
+  if (!means || !sds) throw new UsageError('arms of your own need both --means and --sds');
+  return {
+    name: 'own',
+    title: 'Your arms',
+    shows: 'Compare the modes at equal KL.',
+    bandit: {
+      means,
+      variances: sds.map((sd) => sd ** 2),
+      reference: reference ?? means.map(() => 1 / means.length),
+    },
+  };
+}
+
+interface Solved extends BanditResult {
+  smallSteps: SmallStepRisk;
+}
+
+function solve(
+  { name, title, shows, bandit: arms }: BanditCase,
+  options: { kl: number; members: number; draws: number; seed: number },
+): Solved {
+  const simulated = simulateBandit(arms, options);
+  const { means, variances, reference } = arms;
+  const estimate = { reward: means, variances, members: [means] };
+  const policies = simulated.map(({ mode, beta }) => ({
+    mode,
+    policy: banditPolicy(mode, reference, estimate)(beta),
+  }));
+  return { name, title, shows, bandit: arms, smallSteps: smallStepRisk(arms), policies, simulated };
+}
+
+function describe({ title, shows, smallSteps, simulated, policies }: Solved): string {
+  const rows = simulated.map(({ mode, beta, worse, gain }, i) => [
+    mode,
+    beta.toPrecision(3),
+    `${worse.p.toFixed(3)} ± ${worse.standardError.toFixed(3)}`,
+    gain.mean.toFixed(3),
+    gain.sd.toFixed(3),
+    policies[i]!.policy.map((p) => p.toFixed(2)).join(' '),
+  ]);
+  const missing = banditModes.filter((mode) => !simulated.some((each) => each.mode === mode));
+  const { free, plane } = smallSteps;
+  return [
+    `${title}. ${shows}`,
+    table(['mode', 'beta', 'P(worse)', 'mean gain', 'sd', 'policy if the estimate were right'], rows),
+    ...missing.map((mode) => `${mode}: no beta keeps it this close to the reference`),
+    `small steps, in closed form: P(worse) vanilla ${plane.vanilla.toFixed(3)}, variance-aware ${plane.aware.toFixed(3)} (in any direction ${free.vanilla.toFixed(3)}, ${free.aware.toFixed(3)})`,
+  ].join('\n');
+}

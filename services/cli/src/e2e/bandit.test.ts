@@ -1,0 +1,54 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expectDone, surefoot, workFolder } from './testing';
+
+let work: Awaited<ReturnType<typeof workFolder>>;
+beforeAll(async () => {
+  work = await workFolder();
+});
+afterAll(() => work.remove());
+
+const bandit = (...words: string[]) => surefoot(['bandit', '--draws', '200', ...words], { cwd: work.path });
+
+test('the cases that come with it: document, table, a file and three figures a case', async () => {
+  const ended = await bandit('--out', 'cases');
+  expectDone(ended);
+  expect(ended.stdout).toContain('P(worse)');
+  const { cases, kl } = JSON.parse(await readFile(join(work.path, 'cases/bandit.json'), 'utf8'));
+  expect(kl).toBe(0.2);
+  expect(cases.map(({ name }: { name: string }) => name)).toEqual(['favourable', 'rare', 'unfavourable', 'equal']);
+  const figures = (await readdir(join(work.path, 'cases'))).filter((name) => name.endsWith('.svg'));
+  expect(figures).toHaveLength(12);
+  for (const name of figures) {
+    const svg = await readFile(join(work.path, 'cases', name), 'utf8');
+    expect(svg).toMatch(/^<svg [^<>]*aria-label="[^<>]*><style>/);
+    expect(svg).not.toMatch(/NaN|Infinity/);
+  }
+});
+
+test("arms of one's own: every mode that can be at the KL asked for, equal reference by default", async () => {
+  const ended = await bandit('--means', '-0.5,0,1,2', '--sds', '.1,.2,.3,.4', '--kl', '0.3', '--json');
+  expectDone(ended);
+  const { cases } = JSON.parse(ended.stdout);
+  expect(cases).toHaveLength(1);
+  expect(cases[0].bandit.reference).toEqual([0.25, 0.25, 0.25, 0.25]);
+  // The exact mode keeps a larger KL than .3 from arms as uneven as these, however strong beta is.
+  expect(cases[0].simulated).toHaveLength(6);
+  for (const { kl, worse } of cases[0].simulated) {
+    expect(Math.abs(kl - 0.3)).toBeLessThan(1e-5);
+    expect(worse.p).toBeGreaterThanOrEqual(0);
+  }
+});
+
+test.each([
+  [['--means', '1,2'], 2, 'arms of your own need both --means and --sds'],
+  [['--means', '1,x', '--sds', '1,1'], 2, 'must be a finite number'],
+  [['--means', '1,2', '--sds', '1,1,1'], 1, '2 means, but 3 variances'],
+  [['--means', '1,2', '--sds', '0,1'], 1, 'above 0'],
+  [['--means', '1,2', '--sds', '1,1', '--reference', '.5,.6'], 1, 'sum to 1.1'],
+])('%j is refused', async (words, status, message) => {
+  const ended = await bandit(...words);
+  expect(ended.stderr).toContain(message);
+  expect(ended.status).toBe(status);
+});
