@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { digestFile, digestText } from '@surefoot/files';
-import { heldBytes, isBfloat16, openBackend } from '@surefoot/tensor';
+import { currentBackend, heldBytes, isBfloat16, openBackend } from '@surefoot/tensor';
 import { goldenPath, testBackends } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
 import {
@@ -107,6 +107,25 @@ const logitsOf = (model: LanguageModel) => {
       disposeModel(model);
     },
   );
+
+  goldenTest('such matrices need room, and without it nothing is read', async () => {
+    const folder = goldenPath('models', 'gpt2-bf16')!;
+    const memoryBytes = jest.spyOn(currentBackend(), 'memoryBytes', 'get');
+    memoryBytes.mockReturnValue((heldBytes() + 1000) / 0.85);
+    try {
+      await expect(loadModel(folder, { weights: 'bf16-mapped', trainable: false })).rejects.toMatchObject({
+        kind: 'resource_exhausted',
+        message: expect.stringMatching(
+          /gpt2-bf16 needs [\d.]+ KiB for matrices that are not aligned; .*: write an aligned one: surefoot model convert/,
+        ),
+      });
+      await withConverted('gpt2-bf16', async (aligned) =>
+        disposeModel(await loadModel(aligned, { weights: 'bf16-mapped', trainable: false })),
+      );
+    } finally {
+      memoryBytes.mockRestore();
+    }
+  });
 
   goldenTest('a folder that is replaced keeps what is mapped of the old one', async () => {
     await withConverted('llama', async (folder) => {

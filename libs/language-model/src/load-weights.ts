@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { currentBackend, openWeights, type WeightsFile } from '@surefoot/tensor';
+import { currentBackend, openWeights, type FileTensor, type WeightsFile } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from './config';
-import { assertWeightsFit } from './memory-room';
-import { parameterCount, parameterSpecs, type ParameterSpec } from './parameters';
+import { assertRoom, assertWeightsFit } from './memory-room';
+import { isLarge, parameterSpecs, type ParameterSpec } from './parameters';
 import type { StoredWeights } from './weight-files';
 
 /** How weights may be asked for: `auto` maps where that costs nothing and the model is large. */
@@ -17,9 +17,6 @@ export interface HeldWeights {
   /** What a user should know of it. */
   warning?: string;
 }
-
-/** From this size on `auto` maps: a smaller model is soon loaded, and float32 computes faster. */
-const largeModel = 0.25e9;
 
 /**
  * Puts the parameters of weight files on the open backend, one at a time.
@@ -48,6 +45,7 @@ export async function loadWeights(
     const copied = matrices.filter(({ file, tensor }) => !file.bfloat16(tensor).isMapped);
     const weights = decide(config, { form, trainable, what, possible, copied: copied.length });
     if (weights.form === 'f32') assertWeightsFit(config, what);
+    else assertRoom(what, { 'matrices that are not aligned': bytesOf(copied) }, remedy);
     const isHeld = (spec: ParameterSpec) => weights.form === 'bf16-mapped' && isMatrix(spec);
     for (const spec of specs) {
       const { file, tensor } = placeOf(spec);
@@ -65,6 +63,12 @@ export async function loadWeights(
     tf.dispose(sums.map(({ sum }) => sum));
     for (const file of opened.values()) await file.close();
   }
+}
+
+const remedy = 'write an aligned one: surefoot model convert --dtype bf16';
+
+function bytesOf(places: { tensor: FileTensor }[]): number {
+  return places.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
 }
 
 /** A sum is finite only where every part of it is, and costs no memory; weights that are mapped are not touched for it. */
@@ -88,17 +92,14 @@ function decide(
 ): HeldWeights {
   const { form, trainable, what, possible, copied } = options;
   if (form === 'f32') return { form };
-  if (form === 'auto') {
-    const isLarge = parameterCount(config) >= largeModel;
-    return { form: !trainable && isLarge && possible && copied === 0 ? 'bf16-mapped' : 'f32' };
-  }
+  if (form === 'auto')
+    return { form: !trainable && isLarge(config) && possible && copied === 0 ? 'bf16-mapped' : 'f32' };
   const refuse = (reason: string) =>
     new DomainError('failed_precondition', `weights bf16-mapped are not possible here: ${reason}`);
   if (trainable) throw refuse('they cannot be trained; use f32, or train an adapter');
   const { name, isGpu } = currentBackend();
   if (name !== 'tensorflow' || isGpu)
     throw refuse(`backend ${name}${isGpu ? ' on a GPU' : ''} cannot map them, tensorflow on a CPU can`);
-  const remedy = 'write an aligned one: surefoot model convert --dtype bf16';
   if (!possible) throw refuse(`${basename(what)} does not hold its matrices as BF16; ${remedy}`);
   if (copied === 0) return { form };
   return {

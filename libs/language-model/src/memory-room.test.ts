@@ -4,7 +4,9 @@ import { fastTestBackends, heldTensors, type HeldTensors } from '@surefoot/tenso
 import * as tf from '@tensorflow/tfjs';
 import {
   cloneModel,
+  createAdapter,
   createModel,
+  disposeAdapter,
   disposeModel,
   gpt2Config,
   loadModel,
@@ -23,7 +25,7 @@ import {
   trainingBytes,
   weightBytes,
 } from './memory-estimate';
-import { freeBytes, microBatches, tokensThatFit } from './memory-room';
+import { fitsOnTape, freeBytes, microBatches, tokensThatFit, trainingPlan } from './memory-room';
 import { batchGradients } from './pretrain';
 import { randomSequences, tinyConfig, tinyModel, withFolder, writeTokenizer } from './testing';
 
@@ -160,6 +162,22 @@ describe('room', () => {
         ),
       }),
     );
+  });
+
+  test('an adapter on a model as large as those that are mapped is checkpointed, with room or without', () => {
+    const planOf = (layers: number, adapter?: LanguageModel['adapter']) => {
+      const sizes = { vocabularySize: 1000, hiddenSize: 2048, heads: 16, maxPositions: 64, head: 'reward' as const };
+      const config = gpt2Config({ ...sizes, layers, eosTokenIds: [] });
+      const weightless: LanguageModel = { config, parameters: new Map(), ...(adapter && { adapter }) };
+      const fits = fitsOnTape(weightless, { sequences: 1, width: 8, outputs: 1 });
+      return { isCheckpointed: trainingPlan(weightless).isCheckpointed, fits };
+    };
+    const { adapter } = createAdapter(model, { r: 2, targetModules: 'all-linear' }, 1);
+    expect(planOf(4, adapter)).toEqual({ isCheckpointed: false, fits: true });
+    expect(planOf(5, adapter)).toEqual({ isCheckpointed: true, fits: false });
+    expect(planOf(5)).toEqual({ isCheckpointed: false, fits: true });
+    disposeAdapter({ adapter });
+    for (const parameter of model.parameters.values()) parameter.trainable = true;
   });
 
   test('a budget in tokens is the limit while it fits, then a power of two', () => {

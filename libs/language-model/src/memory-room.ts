@@ -11,6 +11,7 @@ import {
   type BatchShape,
 } from './memory-estimate';
 import { trainableParameters, type LanguageModel } from './model';
+import { isLarge } from './parameters';
 
 /** The part of the memory that is planned for: allocators leave gaps between tensors, and kernels need working memory. */
 const usableShare = 0.85;
@@ -22,14 +23,19 @@ export type Purpose = 'training' | 'scoring';
 export interface TrainingPlan {
   /** Numbers that are trained. */
   trained?: number;
-  /** Weights are held as BF16, so that only blocks are taped. */
+  /** Only blocks are taped, never a pass as a whole. */
   isCheckpointed?: boolean;
 }
 
-/** The plan of a model. */
+/**
+ * The plan of a model. It is checkpointed where its weights are held as BF16, and on a CPU wherever `auto` would hold them so, in
+ * whatever form they are: of an adapter's training a large tape is most of what memory there is beside the weights.
+ */
 export function trainingPlan(model: LanguageModel): TrainingPlan {
+  const { config, parameters, adapter } = model;
   const trained = [...trainableParameters(model).values()].reduce((sum, { size }) => sum + size, 0);
-  return { trained, isCheckpointed: [...model.parameters.values()].some(isBfloat16) };
+  const isLargeAndFrozen = adapter !== undefined && isLarge(config) && !currentBackend().isGpu;
+  return { trained, isCheckpointed: isLargeAndFrozen || [...parameters.values()].some(isBfloat16) };
 }
 
 /**

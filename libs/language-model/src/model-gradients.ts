@@ -22,13 +22,14 @@ type Place = number;
  * A loss of a model's hidden states and its gradients in all that is trained of the model.
  *
  * What comes before everything that is trained runs without a tape. The rest is taped as a whole where that fits in memory; else,
- * and always where weights are held as BF16, it is checkpointed: the blocks run without a tape, their inputs are kept, and from
- * the last block to the first each runs again and hands the gradient on. That computes the same, with one block's tape at a time.
+ * and always under an adapter on a large model (`trainingPlan`), it is checkpointed: the blocks run without a tape, their inputs
+ * are kept, and from the last block to the first each runs again and hands the gradient on. That computes the same, with one
+ * block's tape at a time.
  *
  * @param rows   [R] the rows of [B*T] whose hidden states the loss is of
  * @param loss   of the hidden states [R, H] after the final norm, and of the model's head; called once
  * @param options.withEntropy    as in `BatchShape`; default false
- * @param options.isCheckpointed default as memory decides
+ * @param options.isCheckpointed default as `fitsOnTape` decides
  * @returns the caller disposes `value` and `gradients`; these are in the order of `trainableParameters(model)`
  * @throws DomainError as `hiddenStates` and `valueAndGradients`
  *

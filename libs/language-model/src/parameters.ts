@@ -80,6 +80,11 @@ export function parameterCount(config: ModelConfig): number {
   return parameterSpecs(config).reduce((sum, { shape }) => sum + shape.reduce((size, d) => size * d, 1), 0);
 }
 
+/** Whether a model is so large that memory comes before speed: a smaller one is soon loaded, and float32 computes faster. */
+export function isLarge(config: ModelConfig): boolean {
+  return parameterCount(config) >= 0.25e9;
+}
+
 /** Name that a parameter of a file has in our files, or undefined for a buffer that carries no weight. */
 export function canonicalName(config: ModelConfig, name: string): string | undefined {
   const { prefix, buffers } = familyOf(config);
