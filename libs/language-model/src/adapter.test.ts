@@ -4,13 +4,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { logProbability, openBackend, readSafetensors, writeSafetensors } from '@surefoot/tensor';
 import { goldenPath, testBackends } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
-import {
-  adapterParameters,
-  createAdapter,
-  disposeAdapter,
-  mergeAdapter,
-  unmergeAdapter,
-} from './adapter';
+import { adapterParameters, createAdapter, disposeAdapter, mergeAdapter, unmergeAdapter } from './adapter';
 import { loadAdapter, saveAdapter } from './adapter-folder';
 import { convertModel } from './convert-model';
 import { hiddenStates, logits, rewardScores } from './decoder';

@@ -90,11 +90,6 @@ export function disposeAdapter({ adapter }: Pick<LanguageModel, 'adapter'>): voi
   if (adapter) tf.dispose([...adapterParameters(adapter).values()]);
 }
 
-/** The model without its adapter; its parameters are the same. */
-export function withoutAdapter({ config, parameters }: LanguageModel): LanguageModel {
-  return { config, parameters };
-}
-
 /** No gradient in a model's parameters is computed any more. */
 export function freeze({ parameters }: Pick<LanguageModel, 'parameters'>): void {
   for (const parameter of parameters.values()) parameter.trainable = false;

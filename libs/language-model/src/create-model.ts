@@ -158,11 +158,15 @@ function sizeOf(shape: number[]): number {
 }
 
 /**
- * A copy that shares nothing with the original but what is held as BF16, which nobody changes; it keeps the digest, for its parameters are still those of the files.
+ * A copy that shares nothing with the original but what is held as BF16, which nobody changes. It keeps the digest, for its
+ * parameters are still those of the files, and frozen parameters stay frozen.
  *
- * @throws DomainError resource_exhausted, before anything is allocated, where it does not fit beside what there is
+ * @throws DomainError failed_precondition where the model has an adapter; resource_exhausted, before anything is allocated, where
+ *   it does not fit beside what there is
  */
 export function cloneModel(model: LanguageModel): LanguageModel {
+  if (model.adapter)
+    throw new DomainError('failed_precondition', 'a model with an adapter cannot be copied: merge the adapter first');
   if (model.weights?.form !== 'bf16-mapped') assertWeightsFit(model.config, 'a copy of the model');
   const parameters = new Map<string, tf.Variable>();
   for (const [name, parameter] of model.parameters) parameters.set(name, copyOf(parameter));

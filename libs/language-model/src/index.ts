@@ -1,9 +1,8 @@
 export { addGradients } from './add-gradients';
-export { createAdapter, disposeAdapter, mergeAdapter, unmergeAdapter, withoutAdapter, type Adapter } from './adapter';
-export { parseAdapterConfig, type AdapterConfig, type AdapterSettings } from './adapter-config';
+export { createAdapter, disposeAdapter, mergeAdapter, unmergeAdapter } from './adapter';
+export { parseAdapterConfig, type AdapterSettings } from './adapter-config';
 export { isAdapterFolder, loadAdapter, readAdapter, readAdapterConfig, saveAdapter } from './adapter-folder';
-export type { ChatMessage } from './chat-template';
-export { gpt2Config, parseModelConfig, type ModelConfig, type ModelHead } from './config';
+export { gpt2Config, parseModelConfig, type ModelConfig } from './config';
 export { convertModel } from './convert-model';
 export {
   cloneModel,
@@ -21,20 +20,18 @@ export {
   checkpointedBytes,
   gradientBytes,
   momentBytes,
-  samplingBytes,
-  scoringBytes,
   trainingBytes,
   weightBytes,
   type BatchShape,
 } from './memory-estimate';
-export { assertTrainable, microBatches, tokensThatFit, trainingPlan, type TrainingPlan } from './memory-room';
-export { copyParameters, disposeModel, trainableParameters, type LanguageModel } from './model';
+export { assertTrainable, microBatches, tokensThatFit, trainingPlan } from './memory-room';
+export { disposeModel, trainableParameters, type LanguageModel } from './model';
 export { parameterCount } from './parameters';
 export { assertVocabularyFits, loadModel, readModelConfig, saveModel } from './model-folder';
 export { trainNextToken, type TrainNextTokenOptions } from './pretrain';
 export { encodePrompt, encodeRollout, lastTokens, type Prompt } from './rollout-tokens';
-export { sample, type Sample, type SampleOptions } from './sample';
-export { lastTokenRows, packSequences, responseRows, type ResponseRows, type TokenBatch } from './token-batch';
+export { sample } from './sample';
+export { lastTokenRows, packSequences, responseRows, type TokenBatch } from './token-batch';
 export { mergeModel } from './merge-model';
 export { modelGradients } from './model-gradients';
 export { tokenLogProbabilities } from './token-log-probabilities';
@@ -42,4 +39,3 @@ export { loadTokenizer, type Tokenizer } from './tokenizer';
 export { tokenizerFileNames } from './tokenizer-files';
 export { digestWeights, weightFiles } from './weight-files';
 export { wordTokenizerFiles } from './word-tokenizer';
-export type { WrittenForm } from './write-model';

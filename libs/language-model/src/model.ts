@@ -1,4 +1,3 @@
-import { DomainError } from '@surefoot/errors';
 import { isBfloat16 } from '@surefoot/tensor';
 import * as tf from '@tensorflow/tfjs';
 import { adapterParameters, type Adapter } from './adapter';
@@ -46,22 +45,10 @@ export function disposeModel({ parameters, adapter }: LanguageModel): void {
 }
 
 /**
- * Overwrites the parameters of `to` by those of `from`.
- *
- * @throws DomainError invalid_argument if the models differ in a parameter's name or shape; then nothing is copied
- */
-export function copyParameters(from: LanguageModel, to: LanguageModel): void {
-  const same = ([name, { shape }]: [string, tf.Variable]) => String(to.parameters.get(name)?.shape) === String(shape);
-  if (from.parameters.size !== to.parameters.size || ![...from.parameters].every(same))
-    throw new DomainError('invalid_argument', 'cannot copy parameters between models of different geometry');
-  for (const [name, parameter] of from.parameters) tf.tidy(() => to.parameters.get(name)!.assign(tf.mul(parameter, 1)));
-}
-
-/**
  * A variable with memory of its own: times 1, since a clone would share the memory that an optimiser writes in place. What is held
- * as BF16 is never written, and shared.
+ * as BF16 is never written, and shared. What is frozen stays so.
  */
 export function copyOf(parameter: tf.Variable): tf.Variable {
-  if (isBfloat16(parameter)) return tf.tidy(() => tf.variable(parameter.clone(), false));
-  return tf.tidy(() => tf.variable(tf.mul(parameter, 1)));
+  const values = () => (isBfloat16(parameter) ? parameter.clone() : tf.mul<tf.Tensor>(parameter, 1));
+  return tf.tidy(() => tf.variable(values(), parameter.trainable));
 }

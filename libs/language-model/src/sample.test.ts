@@ -10,8 +10,8 @@ import {
   sample,
   sequenceLogProbabilities,
   type LanguageModel,
-  type Sample,
 } from './index';
+import type { Sample } from './sample';
 import { randomSequences, tinyModel } from './testing';
 import { tinyFamilies, tinyOf } from './testing-families';
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { goldenPath } from '@surefoot/tensor/testing';
-import { loadTokenizer, type ChatMessage } from './index';
+import type { ChatMessage } from './chat-template';
+import { loadTokenizer } from './index';
 
 interface TextCase {
   text: string;

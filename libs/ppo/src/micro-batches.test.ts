@@ -8,7 +8,7 @@ import {
   gradientBytes,
   trainingBytes,
 } from '@surefoot/language-model';
-import { currentBackend, randomStream, uncountedMomentBytes } from '@surefoot/tensor';
+import { currentBackend, heldBytes, randomStream } from '@surefoot/tensor';
 import { fastTestBackends } from '@surefoot/tensor/testing';
 import { createLearner, disposeLearner, type Learner } from './learner';
 import { resolvePpoConfig, type PpoConfig } from './ppo-config';
@@ -42,8 +42,7 @@ async function withLearner(partial: Partial<PpoConfig>, run: (learner: Learner) 
 /** Leaves room to plan with for gradients and so many rollouts of the longest kind. */
 function leaveRoomFor(sequences: number): void {
   const shape = { sequences, width: 13, outputs: 10 * sequences, withEntropy: true };
-  const held = tf.memory().numBytes + uncountedMomentBytes();
-  const bytes = held + gradientBytes(config) + trainingBytes(config, shape);
+  const bytes = heldBytes() + gradientBytes(config) + trainingBytes(config, shape);
   jest.spyOn(currentBackend(), 'memoryBytes', 'get').mockReturnValue(bytes / 0.85);
 }
 afterEach(() => {

@@ -1,12 +1,11 @@
-export { createAdamW, type AdamW, type AdamWOptions } from './adamw';
+export { createAdamW, type AdamW } from './adamw';
 export { attention, cachedAttention, createKeyValueCache, growKeyValueCache, type AttentionOptions } from './attention';
 export { currentBackend, openBackend } from './backend';
 export { inspectMachine, openPlanned, planAuto } from './choose-backend';
 export { gelu, layerNorm, linear, rmsNorm, silu } from './dense';
-export { isFrozen } from './differentiable';
 export { clipByGlobalNorm, pullback, valueAndGradients } from './gradients';
 export { heldBytes } from './held-bytes';
-export type { KeyValueCache, LinearOptions, PositionRows, RotaryAngles } from './kernels';
+export type { KeyValueCache, RotaryAngles } from './kernels';
 export {
   backendIdentity,
   computesOnOneProcessor,
@@ -15,7 +14,6 @@ export {
   type BackendOptions,
   type KernelBuild,
 } from './opened';
-export { uncountedMomentBytes } from './moments';
 export { randomStream, type RandomStream } from './random-stream';
 export { rotaryAngles, rotate } from './rotary';
 export {
@@ -34,4 +32,4 @@ export { isBfloat16 } from './tensorflow/bfloat16';
 export { missingInstallTools, type MissingTool } from './tensorflow/install-tools';
 export { inspectTensorflow, type TensorflowInspection } from './tensorflow/native-library';
 export { float32Of, openWeights, rowsOf, type WeightsFile } from './weights';
-export { vocabularyLogProbability, type VocabularyOptions } from './vocabulary';
+export { vocabularyLogProbability } from './vocabulary';
