@@ -10,6 +10,7 @@ import { evaluateFinal, evaluateStart, policyValue, type EvaluatedResponse } fro
 import { readInitialEvaluation, writeEvaluation } from './evaluation-file';
 import { mean } from './mean';
 import { createMemo } from './memo';
+import { createEventFile } from './event-file';
 import { openMetricsFile } from './metrics-file';
 import { disposePolicy, policyOf, savePolicy } from './policy';
 import { fitOnReferenceSamples, type ReferenceSamples } from './reference-samples';
@@ -51,6 +52,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     if (last) restoreLearner(learner, last.learner);
     const metricsFile = await openMetricsFile(file('metrics'), last?.iteration ?? 0);
     cleanUp.push(() => metricsFile.close());
+    const eventFile = await createEventFile(job.folder, metricsFile.kept, Date.now() / 1000);
     const rolloutsFile = keepRollouts ? await openRolloutsFile(file('rollouts'), last?.rolloutBytes ?? 0) : null;
     cleanUp.push(() => rolloutsFile?.close());
     const seconds = () => (last?.seconds ?? 0) + (performance.now() - began) / 1000;
@@ -130,6 +132,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
       };
       if (rolloutsFile) rolloutBytes = await rolloutsFile.append(iteration, rollouts, { members, judge });
       await metricsFile.append({ iteration, metrics });
+      await eventFile.append({ iteration, metrics });
       await save(iteration);
       context.onIteration({ iteration, metrics });
     }
