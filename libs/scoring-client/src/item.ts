@@ -9,7 +9,7 @@ export type Outcome<Score> = { score: Score } | { error: Error };
 
 /** A rollout on its way. */
 export interface Item<Score> {
-  /** With the pool's own id, which is unique whatever ids the caller uses, and a time to live. */
+  /** With the pool's own id, which is unique whatever ids the caller uses. */
   rollout: Rollout;
   /** The caller's id in words, for errors. */
   name: string;
@@ -19,12 +19,12 @@ export interface Item<Score> {
   settle: (outcome: Outcome<Score>) => void;
 }
 
-/** @param id the pool's own @param ttlMs for a rollout that has no time to live */
-export function createItem<Score>(rollout: Rollout, id: string, ttlMs: number): Item<Score> {
+/** @param id the pool's own */
+export function createItem<Score>(rollout: Rollout, id: string): Item<Score> {
   let settle!: (outcome: Outcome<Score>) => void;
   const outcome = new Promise<Outcome<Score>>((resolve) => (settle = resolve));
   const name = `rollout ${JSON.stringify(rollout.id.slice(0, 128))}`;
-  return { rollout: { ...rollout, id, ttlMs: rollout.ttlMs || ttlMs }, name, deaths: 0, outcome, settle };
+  return { rollout: { ...rollout, id }, name, deaths: 0, outcome, settle };
 }
 
 /** What an answer comes to. */

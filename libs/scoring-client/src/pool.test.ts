@@ -39,7 +39,7 @@ async function startScorer(options: FakeScorer = {}): Promise<Scorer> {
   throw new Error('the scorer ended before it listened');
 }
 
-function openPool(addresses: string[], options: { giveUpMs?: number; ttlMs?: number } = {}) {
+function openPool(addresses: string[], options: { giveUpMs?: number; silenceMs?: number } = {}) {
   const pool = createScoringPool({ kind: 'reward-ensemble', addresses, giveUpMs: 10_000, ...options });
   pools.push(pool);
   return pool;
@@ -190,8 +190,15 @@ describe('replicas that die', () => {
     expect(settled(pool.counters())).toEqual({ balance: 0, answered: 202, duplicates: 0 });
   }, 40_000);
 
-  test('a stream that is alive and silent is given up after the time to live', async () => {
-    const pool = openPool([(await startScorer({ silentStreams: 1 })).address], { ttlMs: 200 });
+  test('a slow scorer has all the time it needs, as long as it answers something now and then', async () => {
+    const pool = openPool([(await startScorer({ paceMs: 250 })).address], { silenceMs: 1_500 });
+    const items = rollouts(16);
+    expect(await pool.score(items)).toEqual(expected(items));
+    expect(pool.counters()).toEqual({ sent: 16, answered: 16, redispatched: 0, duplicates: 0 });
+  }, 20_000);
+
+  test('a stream that is alive and silent is given up', async () => {
+    const pool = openPool([(await startScorer({ silentStreams: 1 })).address], { silenceMs: 200 });
     const items = rollouts(20);
     expect(await pool.score(items)).toEqual(expected(items));
     expect(settled(pool.counters())).toEqual({ balance: 0, answered: 20, duplicates: 0 });

@@ -14,8 +14,11 @@ export interface ScoringPoolOptions<Kind extends keyof ScoreByKind> {
   addresses: string[];
   /** Milliseconds without any usable replica after which waiting rollouts fail, default 60,000. */
   giveUpMs?: number;
-  /** Time to live of a rollout that has none of its own, milliseconds, default 120,000. */
-  ttlMs?: number;
+  /**
+   * Milliseconds without any answer on a stream that owes some, after which it is given up, default 3,600,000: to compute what
+   * waits at a scorer of a large model takes minutes, and one that has stopped is found sooner by its connection.
+   */
+  silenceMs?: number;
   /** Milliseconds between two looks at names, default 5,000. */
   resolveMs?: number;
 }
@@ -63,11 +66,11 @@ export function createScoringPool<Kind extends keyof ScoreByKind>({
   kind,
   addresses,
   giveUpMs = 60_000,
-  ttlMs = 120_000,
+  silenceMs = 3_600_000,
   resolveMs = 5_000,
 }: ScoringPoolOptions<Kind>): ScoringPool<ScoreByKind[Kind]> {
   const connect = connectByKind[kind] as (address: string) => Connection<ScoreByKind[Kind]>;
-  return new Pool(addresses, connect, { giveUpMs, ttlMs, resolveMs });
+  return new Pool(addresses, connect, { giveUpMs, silenceMs, resolveMs });
 }
 
 interface Describer {
@@ -92,11 +95,11 @@ class Pool<Score> implements ScoringPool<Score>, ReplicaEvents<Score> {
   constructor(
     private readonly addresses: string[],
     private readonly connect: (address: string) => Connection<Score>,
-    private readonly options: { giveUpMs: number; ttlMs: number; resolveMs: number },
+    private readonly options: { giveUpMs: number; silenceMs: number; resolveMs: number },
   ) {
     const isNamed = hasNames(addresses);
     if (isNamed) this.timers.push(setInterval(() => void this.resolve(), options.resolveMs));
-    const abandonSilent = () => this.replicas.forEach((replica) => replica.abandonIfSilent());
+    const abandonSilent = () => this.replicas.forEach((replica) => replica.abandonIfSilent(options.silenceMs));
     this.timers.push(setInterval(abandonSilent, silenceCheckMs));
     for (const timer of this.timers) timer.unref();
     void this.resolve();
@@ -105,7 +108,7 @@ class Pool<Score> implements ScoringPool<Score>, ReplicaEvents<Score> {
   async score(rollouts: Rollout[], { signal }: { signal?: AbortSignal } = {}): Promise<Score[]> {
     if (this.failure) throw this.failure;
     signal?.throwIfAborted();
-    const items = rollouts.map((rollout) => createItem<Score>(rollout, String((this.items += 1)), this.options.ttlMs));
+    const items = rollouts.map((rollout) => createItem<Score>(rollout, String((this.items += 1))));
     for (const item of items) this.unsettled.add(item);
     this.pending.push(...items);
     const abort = () => this.cancel(items, signal!.reason as Error);

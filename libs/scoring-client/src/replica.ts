@@ -13,8 +13,6 @@ const firstBackoffMs = 250;
 const lastBackoffMs = 5_000;
 /** Most rollouts unanswered at one replica: enough to keep it busy, few enough to spread evenly. */
 const creditWindow = 512;
-/** How long after its time to live a rollout must be answered, milliseconds. */
-const silenceGraceMs = 5_000;
 
 /** Statuses of a stream after which sending the same again elsewhere would end the same way. */
 const hopeless = new Set([
@@ -49,10 +47,12 @@ export interface ReplicaEvents<Score> {
  * 250 ms to 5 s. Rollouts in flight when a stream dies are handed back; what a dead stream still says is not heard.
  */
 export class Replica<Score> implements Taker {
-  private readonly inFlight = new Map<string, { item: Item<Score>; sentAt: number }>();
+  private readonly inFlight = new Map<string, Item<Score>>();
   private readonly closed = new AbortController();
   private stream: ScoreStream<Score> | undefined;
   private limits: ScorerLimits | undefined;
+  /** When it last answered, or began to owe an answer. */
+  private quietSince = 0;
   private isBlocked = false;
   private isRetired = false;
   private reason = 'not connected yet';
@@ -88,9 +88,9 @@ export class Replica<Score> implements Taker {
   send(items: Item<Score>[]): number {
     const limits = this.limits!;
     const { messages, tooLarge } = packMessages(items, limits);
-    const sentAt = performance.now();
+    if (this.inFlight.size === 0) this.quietSince = performance.now();
     for (const message of messages) {
-      for (const item of message) this.inFlight.set(item.rollout.id, { item, sentAt });
+      for (const item of message) this.inFlight.set(item.rollout.id, item);
       const rollouts = message.map(({ rollout }) => rollout);
       this.write(rollouts, []);
     }
@@ -103,10 +103,9 @@ export class Replica<Score> implements Taker {
     if (ids.length > 0) this.write([], ids);
   }
 
-  /** Gives the stream up as dead if a rollout's time to live is long over and nothing has been said about it. */
-  abandonIfSilent(): void {
-    const [oldest] = this.inFlight.values();
-    if (!oldest || performance.now() < oldest.sentAt + oldest.item.rollout.ttlMs + silenceGraceMs) return;
+  /** Gives the stream up as dead if it owes answers and has given none for `silenceMs`. */
+  abandonIfSilent(silenceMs: number): void {
+    if (this.inFlight.size === 0 || performance.now() < this.quietSince + silenceMs) return;
     const silent = this.stream;
     this.lose({ code: Status.UNAVAILABLE, details: 'it answers nothing although its connection is open' });
     silent?.call.cancel();
@@ -173,15 +172,16 @@ export class Replica<Score> implements Taker {
   }
 
   private receive(answer: Answer<Score>, model: ModelIdentity | undefined): void {
-    const entry = this.inFlight.get(answer.id);
-    if (!entry) return this.events.onStray();
+    this.quietSince = performance.now();
+    const item = this.inFlight.get(answer.id);
+    if (!item) return this.events.onStray();
     this.inFlight.delete(answer.id);
-    this.events.onAnswer(entry.item, answer, this.address, model);
+    this.events.onAnswer(item, answer, this.address, model);
   }
 
   private lose(status: Pick<StatusObject, 'code' | 'details'>): void {
     const error = fromStatus(status, this.address);
-    const items = [...this.inFlight.values()].map(({ item }) => item);
+    const items = [...this.inFlight.values()];
     this.stream = undefined;
     this.inFlight.clear();
     this.reason = status.code === Status.OK ? 'the stream has ended' : error.message;

@@ -17,6 +17,8 @@ export interface FakeScorer {
   digest?: string;
   /** Answers come up to this long after the question, in an order that depends on the text. */
   delayMs?: number;
+  /** The rollouts of a stream are answered one after the other, this long each. */
+  paceMs?: number;
   maxOutstanding?: number;
   /** This many streams, the first ones, take rollouts and never answer. */
   silentStreams?: number;
@@ -45,6 +47,7 @@ async function start(options: FakeScorer): Promise<void> {
     address = '127.0.0.1:0',
     digest = 'd'.repeat(64),
     delayMs = 5,
+    paceMs = 0,
     maxOutstanding = 1024,
     silentStreams = 0,
   } = options;
@@ -64,7 +67,7 @@ async function start(options: FakeScorer): Promise<void> {
       if (rollout.response === 'crash') process.exit(1);
       if (isSilent) return;
       if (rollout.response === 'slow') await sleep(60_000, undefined, { signal });
-      await sleep((fakeScore(rollout) * 1000) % (delayMs + 1));
+      await sleep(paceMs * answers.length + ((fakeScore(rollout) * 1000) % (delayMs + 1)));
       await send({ scores: [answer(rollout)], model });
       if (rollout.response === 'twice') await send({ scores: [answer(rollout)], model });
     };
