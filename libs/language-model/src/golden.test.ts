@@ -18,12 +18,15 @@ import {
 } from './golden-testing';
 import { hiddenStates, logits, sample, sequenceLogProbabilities, type LanguageModel, type TokenBatch } from './index';
 
-describe.each(testBackends)('on $title', ({ open }) => {
+describe.each(testBackends)('on $title', ({ title, open }) => {
+  // Many times slower; gpt2 and gemma2 have what the others have but SiLU, which the reward models bring.
+  const isSlow = /plain|webgpu/.test(title);
+
   beforeAll(async () => {
     await open();
   });
 
-  describe.each(causalModels)('%s computes what the reference computes', (name) => {
+  describe.each(isSlow ? ['gpt2', 'gemma2'] : causalModels)('%s computes what the reference computes', (name) => {
     goldenTest('loaded parameters', name, async (model, { loaded_parameters }) => {
       await expectChecksums(model, loaded_parameters, tolerance.loaded, tolerance.loaded);
     });
@@ -52,6 +55,7 @@ describe.each(testBackends)('on $title', ({ open }) => {
       const options = { maxNewTokens: generation.new_tokens, greedy: true, random: () => randomStream(0) };
       const together = await sample(model, generation.prompts, { ...options, eosTokenIds: [] });
       expect(together.map(({ ids }) => [...ids])).toEqual(generation.outputs);
+      if (isSlow) return;
       const alone = await sample(model, generation.prompts, { ...options, eosTokenIds: [], batchSize: 1 });
       expect(alone).toEqual(together);
       const { eos_token_id, outputs_padded } = generation.with_eos;
