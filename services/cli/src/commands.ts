@@ -3,6 +3,7 @@ import { bandit } from './commands/bandit';
 import { doctor } from './commands/doctor';
 import { experimentIndex } from './commands/experiment-index';
 import { experimentRun } from './commands/experiment-run';
+import { gate } from './commands/gate';
 import { generate } from './commands/generate';
 import { logprobs } from './commands/logprobs';
 import { modelConvert } from './commands/model-convert';
@@ -49,6 +50,7 @@ export const commands: CommandSpec[] = [
   experimentRun,
   experimentIndex,
   report,
+  gate,
   bandit,
   stop,
   doctor,

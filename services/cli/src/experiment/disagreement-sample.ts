@@ -6,6 +6,7 @@ import { disagreement, type Disagreement } from '@surefoot/reward';
 import type { Scorer } from '../scorer';
 import { toJson } from '../terminal';
 import { readEvaluation } from './run-samples';
+import { runsFolder } from './runs-file';
 
 const texts = 200;
 const path = (out: string) => join(out, 'disagreement.json');
@@ -23,7 +24,7 @@ export async function readDisagreement(out: string): Promise<Disagreement | unde
 export async function writeDisagreementSample(out: string, runId: string, scorer: Scorer): Promise<void> {
   if (existsSync(path(out)) || scorer.calibration.length < 2) return;
   const rows: RolloutRow[] = [];
-  for await (const { index, prompt, initial } of readEvaluation(out, runId)) {
+  for await (const { index, prompt, initial } of readEvaluation(join(runsFolder(out), runId))) {
     if (rows.length === texts) break;
     if (initial.response.trim() === '') continue;
     rows.push({ id: `response ${index}`, prompt, response: initial.response, truncated: false });

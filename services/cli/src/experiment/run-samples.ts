@@ -22,11 +22,9 @@ export interface EvaluationLine {
 
 const responsesShown = 5;
 
-const evaluationPath = (out: string, runId: string) => join(runsFolder(out), runId, 'evaluation.jsonl.gz');
-
-/** The evaluation of a run that its folder holds; nothing where it holds none. */
-export async function* readEvaluation(out: string, runId: string): AsyncGenerator<EvaluationLine> {
-  const path = evaluationPath(out, runId);
+/** The evaluation that a run's folder holds; nothing where it holds none. */
+export async function* readEvaluation(runFolder: string): AsyncGenerator<EvaluationLine> {
+  const path = join(runFolder, 'evaluation.jsonl.gz');
   if (!existsSync(path)) return;
   for await (const { value, problem } of readJsonLines(path)) if (!problem) yield value as EvaluationLine;
 }
@@ -56,7 +54,7 @@ async function firstResponses(
   measure: Measure,
 ): Promise<RunSamples['responses'][number][]> {
   const responses: RunSamples['responses'][number][] = [];
-  for await (const { prompt, initial, final } of readEvaluation(out, runId)) {
+  for await (const { prompt, initial, final } of readEvaluation(join(runsFolder(out), runId))) {
     if (responses.length === responsesShown) break;
     if (!final) continue;
     const shown = ({ response, ...values }: Response) => ({ text: response, value: values[measure] });

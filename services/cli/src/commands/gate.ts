@@ -1,0 +1,76 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { readJson } from '@surefoot/files';
+import { gainLowerBound, type PairedValue } from '@surefoot/risk';
+import { z } from 'zod';
+import { defineCommand } from '../command';
+import { readEvaluation } from '../experiment/run-samples';
+import { runsFolder } from '../experiment/runs-file';
+import { UsageError } from '../failure';
+import { number, option, text } from '../option';
+
+const record = z.looseObject({ status: z.string() });
+
+export const gate = defineCommand({
+  name: 'gate',
+  summary: 'exit 0 only if a run’s gain over its reference, by the judge, is surely large enough; for pipelines',
+  example: 'gate trained --min-gain 0.1',
+  arguments: { dir: option('<dir>', 'folder of train, of an experiment, or of one run', text) },
+  options: {
+    minGain: option('<g>', 'what the lower confidence bound must reach, in units of the judge', number().default(0)),
+    confidence: option('<c>', 'of the bound, one-sided', number({ min: 0.5, max: 0.9999 }).default(0.95)),
+    run: option('<id>', 'which run, where the folder holds several', text.optional()),
+  },
+  async run({ dir, minGain, confidence, run }) {
+    const folder = findRun(dir, run);
+    const id = basename(resolve(folder));
+    const { status } = record.parse(await readJson(join(folder, 'run.json')));
+    if (status !== 'completed')
+      throw new DomainError(
+        'failed_precondition',
+        `run ${id} has not completed, it is ${status}: nothing to let through`,
+      );
+    const bound = gainLowerBound(await judgedValues(folder), confidence);
+    const isEnough = bound.lower >= minGain;
+    const sentence = `run ${id}: judged gain ${bound.mean.toFixed(3)}, above ${bound.lower.toFixed(3)} with ${100 * confidence} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
+    return {
+      document: { run: id, ...bound, confidence, minGain, passed: isEnough },
+      text: `${sentence}: ${isEnough ? 'passed' : 'stopped'} at ${minGain}`,
+      failure: isEnough
+        ? undefined
+        : new DomainError('failed_precondition', `${sentence}, which does not reach ${minGain}`),
+    };
+  },
+});
+
+/** The folder of the run that is meant. */
+function findRun(dir: string, id: string | undefined): string {
+  const hasEnded = (folder: string) => existsSync(join(folder, 'run.json'));
+  if (hasEnded(dir)) {
+    if (id !== undefined) throw new UsageError(`${dir} is a single run: leave out --run`);
+    return dir;
+  }
+  const runs = runsFolder(dir);
+  const ended = existsSync(runs) ? readdirSync(runs).filter((name) => hasEnded(join(runs, name))) : [];
+  if (ended.length === 0) throw new DomainError('not_found', `${dir} holds no run that has ended`);
+  if (id === undefined && ended.length > 1)
+    throw new UsageError(
+      `${dir} holds ${ended.length} runs: name one by --run, such as ${ended.slice(0, 3).join(', ')}`,
+    );
+  if (id !== undefined && !ended.includes(id))
+    throw new DomainError('not_found', `${dir} holds no run ${id} that has ended`);
+  return join(runs, id ?? ended[0]!);
+}
+
+async function judgedValues(folder: string): Promise<PairedValue[]> {
+  const values: PairedValue[] = [];
+  for await (const { prompt, initial, final } of readEvaluation(folder))
+    if (initial.judge !== undefined && final?.judge !== undefined)
+      values.push({ prompt: JSON.stringify(prompt), initial: initial.judge, final: final.judge });
+  if (values.length >= 2) return values;
+  throw new DomainError(
+    'failed_precondition',
+    `${folder} has no judged responses in evaluation.jsonl.gz: the run had no judge, or its files lie with the trainer service`,
+  );
+}
