@@ -21,6 +21,8 @@ interface EnsembleIdentity {
   bosTokenId?: number;
   vocabularySize: number;
   maxTokens: number;
+  /** What an operator should know of how this thread's weights are held. */
+  warnings: string[];
 }
 
 /** What is loaded, and on what it computes. */
@@ -55,12 +57,13 @@ const warmOperations = 5e10;
 const procedures: ComputeProcedures = {
   open: ({ name, options }) => openBackend(name, options),
   async load({ folder, range, weights, tokenBudget }) {
-    ensemble = await loadEnsemble(folder, { range, weights });
+    const warnings: string[] = [];
+    ensemble = await loadEnsemble(folder, { range, weights, onWarning: (warning) => warnings.push(warning) });
     budget = tokenBudget;
     await warm(ensemble);
     const { name, digest, kind, configs, calibration, seeds, memberDigests, tokenizer, maxTokens } = ensemble;
     return {
-      ...{ name, digest, kind, maxTokens },
+      ...{ name, digest, kind, maxTokens, warnings },
       members: calibration.map(({ mean, scale }, k) => ({ mean, scale, seed: seeds[k]!, digest: memberDigests[k]! })),
       tokenizerDigest: tokenizer.digest,
       ...(tokenizer.bosTokenId !== undefined && { bosTokenId: tokenizer.bosTokenId }),

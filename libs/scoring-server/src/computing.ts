@@ -84,7 +84,8 @@ export function startComputing(): Computing {
       );
       if (loaded.some(({ digest }) => digest !== loaded[0]!.digest))
         throw new DomainError('failed_precondition', `${folder} was changed while it was being loaded`);
-      return { ...loaded[0]!, backend: opened, computeThreads: shares.length };
+      const warnings = loaded.flatMap((share) => share.warnings);
+      return { ...loaded[0]!, warnings, backend: opened, computeThreads: shares.length };
     },
     async score(sequences) {
       const lengths = Int32Array.from(sequences, ({ length }) => length);

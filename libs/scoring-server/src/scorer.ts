@@ -117,6 +117,7 @@ export class Scorer {
       },
     });
     const [loaded] = await Promise.all([loading, this.tokenizing.load(folder)]);
+    for (const warning of loaded.warnings) this.logger.warn(warning);
     const members = loaded.members.length;
     if (expectedMembers !== undefined && members !== expectedMembers)
       throw new DomainError('failed_precondition', `${folder} has ${members} members; it must have ${expectedMembers}`);

@@ -73,7 +73,7 @@ async function localScorer(
   context: Context,
 ): Promise<Scorer> {
   await openForModel(name, context, (await ensembleSize(folder, { adapter })).parameters);
-  const ensemble = await loadEnsemble(folder, { adapter, weights });
+  const ensemble = await loadEnsemble(folder, { adapter, weights, onWarning: context.terminal.note });
   const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
     const encoded = rows.map((row) => encode(ensemble, row));
     const scores = await scoreSequences(

@@ -87,7 +87,8 @@ describe('a checkpoint', () => {
   });
 
   test('of weights held otherwise is refused; one that does not say how is of float32', async () => {
-    const { weights: _, ...silent } = fingerprint;
+    const silent: Partial<Fingerprint> = { ...fingerprint };
+    delete silent.weights;
     const mapped = { ...fingerprint, weights: 'bf16-mapped' };
     await saveCheckpoint(folder, { ...checkpoint, fingerprint: silent as Fingerprint });
     expect((await loadCheckpoint(folder, fingerprint))!.iteration).toBe(3);

@@ -14,7 +14,7 @@ export const rewardCalibrate = defineCommand({
   async run({ ensemble, in: file, weights: form, backend: name }, context) {
     const rollouts = await readRollouts(file);
     await openForModel(name, context, (await ensembleSize(ensemble)).parameters);
-    const members = await calibrateEnsemble(ensemble, rollouts, { weights: form });
+    const members = await calibrateEnsemble(ensemble, rollouts, { weights: form, onWarning: context.terminal.note });
     const lines = members.map(
       ({ mean, scale }, k) => `member ${k}: mean ${mean.toFixed(4)}, scale ${scale.toFixed(4)}`,
     );

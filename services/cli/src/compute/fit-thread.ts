@@ -14,7 +14,8 @@ function opened(): EnsembleFit {
 const procedures = {
   async open({ name, backend, options }: { name: BackendName; backend: BackendOptions; options: FitOptions }) {
     const computes: Backend = await openBackend(name, backend);
-    fit = await openFit({ ...options, onProgress: (step) => void parent('report', step) });
+    const onProgress = (step: FitProgress) => void parent('report', step);
+    fit = await openFit({ ...options, onProgress, onWarning: (message) => void parent('warn', message) });
     return computes;
   },
   begin: () => opened().begin(),
@@ -24,4 +25,4 @@ const procedures = {
 
 export type FitProcedures = typeof procedures;
 
-const parent = exposeToParent<{ report: (step: FitProgress) => void }>(procedures);
+const parent = exposeToParent<{ report: (step: FitProgress) => void; warn: (message: string) => void }>(procedures);

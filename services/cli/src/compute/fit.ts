@@ -51,9 +51,10 @@ export async function computeFit(
     }
     progress.advance(1, `loss ${loss.toFixed(3)}`);
   };
+  const procedures = { report, warn: (message: string) => terminal.note(message) };
   const job = { ...options, created: new Date().toISOString() };
   const start = async (name: BackendName, how: BackendOptions): Promise<[Thread, Backend]> => {
-    const thread = createComputeWorker<FitProcedures>(workerFile(__dirname, 'fit-thread'), { procedures: { report } });
+    const thread = createComputeWorker<FitProcedures>(workerFile(__dirname, 'fit-thread'), { procedures });
     started.push(thread);
     return [thread, await thread.call('open', { name, backend: how, options: job })];
   };

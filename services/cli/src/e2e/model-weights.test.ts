@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { cp, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createInterface } from 'node:readline';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { GenerateRequest, PolicyTrainerClient } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import { callServerStream, createClient } from '@surefoot/service';
 import { inspectTensorflow } from '@surefoot/tensor';
-import { goldenPath } from '@surefoot/tensor/testing';
-import { expectDone, surefoot, workFolder } from './testing';
+import { goldenPath, shiftValues } from '@surefoot/tensor/testing';
+import { expectDone, start, surefoot, workFolder } from './testing';
 
 let work: Awaited<ReturnType<typeof workFolder>>;
 const golden = goldenPath('models', 'gemma');
@@ -19,6 +22,10 @@ const golden = goldenPath('models', 'gemma');
     expectDone(await create('wide', '--seed', '3'));
     expectDone(await create('brain', '--seed', '3', '--dtype', 'bf16'));
     await writeFile(at('in.jsonl'), '{"id":1,"ids":[5,9,30,2,7]}\n{"id":2,"ids":[8,2]}\n');
+  });
+  const stops: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop();
   });
   afterAll(() => work.remove());
 
@@ -63,6 +70,63 @@ const golden = goldenPath('models', 'gemma');
       expectDone(generate);
     },
   );
+
+  (inspectTensorflow().problem === undefined ? test : test.skip)(
+    'BF16 weights that have to be copied are told of by every command and service that loads them',
+    async () => {
+      await cp(at('brain'), at('shifted'), { recursive: true });
+      await shiftValues(at('shifted', 'model.safetensors'));
+      const rows = ['soup', 'cake', 'tea'].map((word) => ({ prompt: 'what ?', chosen: word, rejected: 'none' }));
+      const write = (name: string, lines: object[]) =>
+        writeFile(at(name), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+      await write('pairs.jsonl', rows);
+      await write(
+        'rollouts.jsonl',
+        rows.map(({ prompt, chosen }) => ({ prompt, response: chosen })),
+      );
+      const mapped = ['--backend', 'tensorflow', '--weights', 'bf16-mapped'];
+      const warn = 40;
+      const copied = /\d+ matrices do not begin at a multiple of 64 bytes and are copied into memory/;
+      for (const words of [
+        ['reward', 'train', '--kind', 'heads', '--base', 'shifted', '--pairs', 'pairs.jsonl', '--out', 'heads'],
+        ['reward', 'calibrate', '--ensemble', 'heads', '--in', 'rollouts.jsonl'],
+        ['score', '--ensemble', 'heads', '--in', 'rollouts.jsonl'],
+      ]) {
+        const done = await run(...words, ...mapped);
+        expectDone(done);
+        expect(done.stderr.match(new RegExp(copied, 'g'))).toHaveLength(1);
+      }
+
+      const scorer = await served(['reward-ensemble', '--model', 'heads', ...mapped]);
+      expect(scorer.log.filter(({ msg }) => copied.test(msg))).toMatchObject([{ level: warn }]);
+      const trainer = await served(['policy-trainer', '--data-dir', '.', '--runs-dir', 'runs', ...mapped]);
+      const client = createClient(PolicyTrainerClient, trainer.address);
+      const request = GenerateRequest.fromPartial({ policy: 'shifted', prompts: ['what ?'], maxNewTokens: 2 });
+      for await (const _ of callServerStream(client, 'generate', request, { deadlineMs: 20_000 }));
+      client.close();
+      expect(trainer.log.filter(({ msg }) => copied.test(msg))).toMatchObject([{ level: warn }]);
+    },
+    60_000,
+  );
+
+  /** A service that listens, with all that it logs; ended after the test. */
+  async function served(words: string[]) {
+    const { child, ended, stderr } = start(['serve', ...words, '--address', '127.0.0.1:0'], { cwd: work.path });
+    const log: { msg: string; level: number; address?: string }[] = [];
+    stops.push(async () => {
+      child.kill('SIGTERM');
+      await ended;
+    });
+    const address = await new Promise<string>((listening, failed) => {
+      createInterface({ input: child.stdout! }).on('line', (line) => {
+        const entry = JSON.parse(line) as (typeof log)[number];
+        log.push(entry);
+        if (entry.msg === 'listening' && entry.address) listening(entry.address);
+      });
+      void ended.then(() => failed(new Error(stderr())));
+    });
+    return { log, address };
+  }
 
   test('weights that cannot be held as asked for are refused with what to do', async () => {
     const refused = async (words: string[], message: string) => {

@@ -105,7 +105,7 @@ describe('an experiment', () => {
     const other = { ...config, runs: 4 };
     await expect(writeExperimentFile(out, other, surroundings, { resume: true })).rejects.toThrow('runs');
     // What is left out differs as much as what is added.
-    const { lora: _, weights: __, ...whole } = config;
+    const whole = { ...config, lora: undefined, weights: undefined };
     await expect(writeExperimentFile(out, whole, surroundings, { resume: true })).rejects.toThrow(
       'other values of lora, weights:',
     );
