@@ -5,6 +5,7 @@ import {
   RunState,
   type Run,
   type RunConfig,
+  type RunStage,
 } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import { callServerStream, callUnary, createClient } from '@surefoot/service';
 import { Interrupted } from './failure';
@@ -20,12 +21,19 @@ export interface TrainerClient {
   /**
    * Follows a run to its end, across lost connections.
    *
-   * @param onIteration called for every iteration once, in order
+   * @param watcher.onIteration called for every iteration once, in order
+   * @param watcher.onStage told what the run does outside its iterations; undefined within them
    * @returns the ended run
    * @throws DomainError unavailable where the service stays away, Interrupted after Ctrl-C
    */
-  watch(id: string, signal: AbortSignal, onIteration: (event: IterationEvent) => void): Promise<Run>;
+  watch(id: string, signal: AbortSignal, watcher: RunWatcher): Promise<Run>;
   close(): void;
+}
+
+/** What a watcher of a run is told. */
+export interface RunWatcher {
+  onIteration: (event: IterationEvent) => void;
+  onStage?: (stage: RunStage | undefined) => void;
 }
 
 /** One finished iteration of a run. */
@@ -62,7 +70,7 @@ export function createTrainerClient(address: string): TrainerClient {
     get: async (runId) => present((await callUnary(client, 'getRun', { runId }, read)).run, address),
     list: async () => (await callUnary(client, 'listRuns', {}, read)).runs,
     cancel: async (runId) => present((await callUnary(client, 'cancelRun', { runId }, read)).run, address),
-    watch: (runId, signal, onIteration) => watch(client, runId, signal, onIteration),
+    watch: (runId, signal, watcher) => watch(client, runId, signal, watcher),
     close: () => client.close(),
   };
 }
@@ -71,7 +79,7 @@ async function watch(
   client: PolicyTrainerClient,
   runId: string,
   signal: AbortSignal,
-  onIteration: (event: IterationEvent) => void,
+  { onIteration, onStage }: RunWatcher,
 ): Promise<Run> {
   let fromIteration = 0;
   let last: Run | undefined;
@@ -84,7 +92,9 @@ async function watch(
           fromIteration = message.iteration + 1;
           onIteration({ iteration: message.iteration, metrics: message.metrics });
         }
-        if (message.run) last = message.run;
+        if (!message.run) continue;
+        last = message.run;
+        onStage?.(last.stage);
       }
       // The first message of a run that has ended says so already; its metrics follow.
       if (last && (hasEnded(last) || last.state === RunState.RUN_STATE_INTERRUPTED)) return last;

@@ -4,6 +4,7 @@ import { DomainError } from '@surefoot/errors';
 import { exposeToParent } from '@surefoot/service';
 import { parameterCount, readModelConfig } from '@surefoot/language-model';
 import { inspectMachine, openBackend, planAuto, type Backend, type BackendName } from '@surefoot/tensor';
+import type { RunStage } from './run';
 import { generate, type GeneratedResponse, type GenerationJob } from './generate';
 import { trainingRun } from './training-run';
 import type { ScoreRequest, Scores, TrainingJob, TrainingOutcome } from './training-job';
@@ -30,6 +31,7 @@ export type MainProcedures = {
   /** Told of every backend that is opened, before anything else. */
   opened: (backend: Backend) => void;
   score: (request: ScoreRequest) => Promise<Scores>;
+  stage: (stage: RunStage | undefined) => void;
   iterationDone: (line: MetricsLine) => void;
   warn: (message: string) => void;
   responseDone: (response: GeneratedResponse) => void;
@@ -44,6 +46,7 @@ const procedures: ComputeProcedures = {
     return trainingRun(job, {
       score: (request) => main('score', request),
       onIteration: (line) => void main('iterationDone', line).catch(() => undefined),
+      onStage: (stage) => void main('stage', stage).catch(() => undefined),
       warn,
       checkStopped: () => checkStopped(job.stop),
     });

@@ -20,6 +20,7 @@ export function createCompute(settings: ComputeSettings, logger: Logger): Comput
       logger[backend.kernelBuild === 'plain' ? 'warn' : 'info']({ backend }, 'backend opened');
     },
     score: (request) => current.score!(request),
+    stage: (stage) => current.stage!(stage),
     iterationDone: (line) => current.iterationDone!(line),
     warn: (message) => current.warn!(message),
     responseDone: (response) => current.responseDone!(response),

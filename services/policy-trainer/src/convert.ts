@@ -83,6 +83,7 @@ export function toWireRun(run: Run): WireRun {
     },
     ensemble: toWireIdentity(run.ensemble),
     judge: toWireIdentity(run.judge),
+    stage: run.stage,
   };
 }
 

@@ -36,7 +36,8 @@ const chunkSize = 128;
  * (`evaluationSeed`, i), so that every policy meets the same prompts with the same dice.
  */
 export async function evaluateStart(setting: EvaluationSetting): Promise<EvaluatedResponse[]> {
-  const { rollouts, scores } = await sampleForEvaluation(setting.start.reference, setting, { ensemble: false });
+  const stage = 'evaluation of the start policy';
+  const { rollouts, scores } = await sampleForEvaluation(setting.start.reference, setting, { ensemble: false, stage });
   return combine(rollouts, await scores, () => ({ kl: 0 }));
 }
 
@@ -49,7 +50,10 @@ export async function evaluateFinal(
   const { start, ppo } = setting;
   const isKnown = ({ key }: { key: string }) => normaliser.centring === 'all' || Object.hasOwn(normaliser.means, key);
   const ensemble = start.evalPrompts.every(isKnown);
-  const { rollouts, scores } = await sampleForEvaluation(policy, setting, { ensemble });
+  const { rollouts, scores } = await sampleForEvaluation(policy, setting, {
+    ensemble,
+    stage: 'evaluation of the final policy',
+  });
   const kl = await sequenceKl(policy, start.reference, rollouts, ppo.temperature);
   const { members, judge } = await scores;
   return combine(rollouts, { members, judge }, ({ prompt, hasEos }, i) => {
@@ -78,12 +82,13 @@ export function policyValue(responses: EvaluatedResponse[]): PolicyValue {
 async function sampleForEvaluation(
   policy: LanguageModel,
   { start, context, ppo }: EvaluationSetting,
-  { ensemble }: { ensemble: boolean },
+  { ensemble, stage }: { ensemble: boolean; stage: string },
 ) {
   const { evaluationSamples, evaluationSeed } = ppo;
   const prompts = Array.from({ length: evaluationSamples }, (_, i) => start.evalPrompts[i % start.evalPrompts.length]!);
   const random = (row: number) => randomStream(evaluationSeed, 'evaluation', row);
-  return sampleAndScore(policy, prompts, { start, context, ppo, chunkSize, random, asked: { ensemble, judge: true } });
+  const asked = { ensemble, judge: true };
+  return sampleAndScore(policy, prompts, { start, context, ppo, chunkSize, random, asked, stage });
 }
 
 function combine(

@@ -27,7 +27,23 @@ describe('a live run', () => {
     for (const seen of await Promise.all(watching)) expect(seen).toEqual(['running', 1, 2, 'completed']);
   });
 
-  test('keeps count of iterations and seconds; a change of anything but the state is no news', () => {
+  test('tells each change of its stage once', async () => {
+    const run = createRun();
+    const events = run.events(never);
+    const seen = (async () => {
+      const stages = [];
+      for await (const event of events) if ('run' in event) stages.push(event.run.stage?.done);
+      return stages;
+    })();
+    run.update({ stage: { name: 'reference samples', done: 0, total: 256 } });
+    run.update({ stage: { name: 'reference samples', done: 128, total: 256 } });
+    run.update({ stage: undefined });
+    run.update({ stage: undefined });
+    run.end();
+    expect(await seen).toEqual([0, 128, undefined]);
+  });
+
+  test('keeps count of iterations and seconds; a change of anything but state and stage is no news', () => {
     const run = createRun();
     run.iterationDone(line(3));
     run.update({ ensemble: { name: 'e', version: '1', digest: '2' } });

@@ -126,6 +126,8 @@ describe('a run', () => {
     const iterations = (responses: WatchRunResponse[]) => responses.flatMap(({ iteration }) => iteration || []);
     expect(iterations(one)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
     expect(iterations(other)).toEqual(iterations(one));
+    expect(one.map((response) => response.run?.stage?.name)).toContain('evaluation of the final policy');
+    expect(run.stage).toBeUndefined();
     const replay = await watch('whole', { fromIteration: 11 });
     expect(iterations(replay)).toEqual([11, 12]);
     expect(replay.find(({ iteration }) => iteration === 11)!.metrics).toEqual(

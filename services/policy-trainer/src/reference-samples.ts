@@ -30,6 +30,7 @@ export async function fitOnReferenceSamples({ start, context, ppo }: EvaluationS
     chunkSize,
     random: (row) => randomStream(evaluationSeed, 'reference', row),
     asked: { ensemble: true, judge: false },
+    stage: 'reference samples',
   });
   const { members } = await scores;
   return {

@@ -47,6 +47,7 @@ export function createRunExecution(options: {
         const call = await compute.thread({
           score: scorers.score,
           warn: (message) => logger.warn({ run: id }, message),
+          stage: (stage) => live.update({ stage }),
           iterationDone: (line) => {
             live.iterationDone(line);
             logger.debug({ run: id, ...line }, 'iteration done');

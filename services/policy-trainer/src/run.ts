@@ -48,6 +48,15 @@ export interface RunResult {
   final: PolicyValue;
 }
 
+/** What a run does before and after its iterations. */
+export interface RunStage {
+  /** In words for a person. */
+  name: string;
+  /** Responses sampled so far. */
+  done: number;
+  total: number;
+}
+
 /** A run, as it stands. */
 export interface Run {
   id: string;
@@ -64,4 +73,6 @@ export interface Run {
   result?: RunResult;
   ensemble?: ScorerIdentity;
   judge?: ScorerIdentity;
+  /** Absent within the iterations. */
+  stage?: RunStage;
 }

@@ -153,7 +153,7 @@ export async function openRuns(options: {
   async function end(entry: OwnRun, change: Partial<Run> & Pick<Run, 'state'>): Promise<void> {
     const { live } = entry;
     const { id } = live.run();
-    let ended: Run = { ...live.run(), ...change };
+    let ended: Run = { ...live.run(), stage: undefined, ...change };
     try {
       if (change.state !== 'interrupted') {
         const lines = await readMetrics(join(live.folder, runFiles.metrics));

@@ -40,13 +40,16 @@ export async function sampleAndScore(
     chunkSize: number;
     random: (row: number) => RandomStream;
     asked: ScorersAsked;
+    /** Name of the stage that this is; absent within an iteration. */
+    stage?: string;
   },
 ): Promise<ScoredSampling> {
-  const { start, context, ppo, chunkSize, random, asked } = options;
+  const { start, context, ppo, chunkSize, random, asked, stage } = options;
   const rollouts: SampledRollout[] = [];
   const scores: Promise<Scores>[] = [];
   for (let from = 0; from < prompts.length; from += chunkSize) {
     context.checkStopped();
+    if (stage) context.onStage({ name: stage, done: from, total: prompts.length });
     const chunk = prompts.slice(from, from + chunkSize);
     const samples = await sample(
       policy,

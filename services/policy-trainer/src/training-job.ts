@@ -1,6 +1,6 @@
 import type { Prompt } from '@surefoot/preference';
 import type { MetricsLine } from './metrics-file';
-import type { RunResult } from './run';
+import type { RunResult, RunStage } from './run';
 import type { RunSettings } from './run-settings';
 
 /** What the compute thread needs to know about a run; crosses threads as it is. */
@@ -53,6 +53,8 @@ export interface Scores {
 export interface TrainingContext {
   /** Sends rollouts to the scorers and waits for their scores. */
   score(request: ScoreRequest): Promise<Scores>;
+  /** Told what is done outside the iterations, and how far it has come; undefined where an iteration begins. */
+  onStage(stage: RunStage | undefined): void;
   /** Told after each iteration, once its metrics and its checkpoint are on the disk. */
   onIteration(line: MetricsLine): void;
   /** Tells the operator of something that the run goes on with. */

@@ -19,6 +19,7 @@ afterAll(() => world.remove());
 
 const context: TrainingContext = {
   score: async (request) => scoreByWords(request),
+  onStage: () => undefined,
   onIteration: () => undefined,
   warn: () => undefined,
   checkStopped: () => undefined,
@@ -146,6 +147,24 @@ describe('a training run', () => {
     const rollouts = gunzipSync(readFileSync(join(cut, 'rollouts.jsonl.gz'))).toString();
     expect(rollouts).toBe(gunzipSync(readFileSync(join(uncut, 'rollouts.jsonl.gz'))).toString());
     expect(rollouts.trimEnd().split('\n')).toHaveLength(6 * 16);
+  });
+
+  test('tells what it does before and after its iterations, and how far that has come', async () => {
+    const settings = createSettings({ iterations: 2, referenceSamples: 130, evaluationSamples: 3, evaluationSeed: 11 });
+    const told: string[] = [];
+    const telling: TrainingContext = {
+      ...context,
+      onStage: (stage) => told.push(stage ? `${stage.name} ${stage.done}/${stage.total}` : 'iteration'),
+    };
+    await trainingRun(createJob(world, world.folder('stages'), settings), telling);
+    expect(told).toEqual([
+      'reference samples 0/130',
+      'reference samples 128/130',
+      'evaluation of the start policy 0/3',
+      'iteration',
+      'iteration',
+      'evaluation of the final policy 0/3',
+    ]);
   });
 
   test('with an adapter trains it alone, on one set of weights, and leaves it in the layout of PEFT', async () => {

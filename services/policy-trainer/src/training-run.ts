@@ -90,6 +90,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     const judgeTrajectory = metricsFile.kept.flatMap(({ metrics }) => metrics['judge/score'] ?? []);
     for (let iteration = (last?.iteration ?? 0) + 1; iteration <= ppo.iterations; iteration += 1) {
       const lap = createStopwatch();
+      context.onStage(undefined);
 
       // Rollouts, in chunks that are scored while the next is sampled.
       const pick = randomStream(seed, 'prompts', iteration);

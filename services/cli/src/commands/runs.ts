@@ -3,7 +3,7 @@ import { remoteRunJson } from '../experiment/remote-run';
 import { defineCommand, type CommandSpec } from '../command';
 import { address as addressText, option, text } from '../option';
 import { toJson } from '../terminal';
-import { createTrainerClient, stateName, type TrainerClient } from '../trainer-client';
+import { createTrainerClient, stateName, type IterationEvent, type TrainerClient } from '../trainer-client';
 
 const address = option('<host:port>', 'of the trainer service', addressText);
 const id = { id: option('<id>', 'name of the run', text) };
@@ -47,9 +47,10 @@ const watch = defineCommand({
   run: (options, { terminal, signal }) =>
     withClient(options.address, async (client) => {
       let printing = Promise.resolve();
-      const run = await client.watch(options.id, signal, (event) => {
+      const onIteration = (event: IterationEvent) => {
         printing = printing.then(() => terminal.print(`${toJson(event)}\n`));
-      });
+      };
+      const run = await client.watch(options.id, signal, { onIteration });
       await printing;
       terminal.note(runLine(run));
     }),

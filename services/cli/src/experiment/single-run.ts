@@ -90,6 +90,9 @@ async function watched(
     return await worker.run({
       ...task,
       signal,
+      onStage(stage) {
+        if (stage) progress.advance(0, `${stage.name} ${stage.done}/${stage.total}`);
+      },
       onIteration({ iteration, metrics }) {
         const kl = metrics['objective/kl'];
         progress.advance(iteration - seen, kl === undefined ? '' : `KL ${kl.toFixed(2)}`);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError } from '@surefoot/errors';
 import type { Run, RunConfig } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import type { LocalServices } from '../local/services';
-import { createTrainerClient, hasEnded, type IterationEvent, type TrainerClient } from '../trainer-client';
+import { createTrainerClient, hasEnded, type RunWatcher, type TrainerClient } from '../trainer-client';
 
 /** Something that does one run after another: a trainer service, or a child process that is started anew when it dies. */
 export interface Worker {
@@ -17,12 +17,11 @@ export interface Worker {
 }
 
 /** One run for a worker. */
-export interface RunTask {
+export interface RunTask extends RunWatcher {
   id: string;
   config: RunConfig;
   begun: boolean;
   signal: AbortSignal;
-  onIteration: (event: IterationEvent) => void;
 }
 
 /** How often a trainer that dies in a run is started again for it. */
@@ -63,13 +62,13 @@ export async function localWorker(services: LocalServices, name: string, env: No
   };
 }
 
-async function runOn(client: TrainerClient, { id, config, begun, signal, onIteration }: RunTask): Promise<Run> {
+async function runOn(client: TrainerClient, { id, config, begun, signal, ...watcher }: RunTask): Promise<Run> {
   await client.start(id, config, { resume: begun }).catch((error: unknown) => {
     if (!(error instanceof DomainError) || error.kind !== 'already_exists') throw error;
     const message = `${client.address} has a run ${id} already: choose another name: in the configuration, or add --resume`;
     throw new DomainError('already_exists', message, { cause: error });
   });
-  const run = await client.watch(id, signal, onIteration);
+  const run = await client.watch(id, signal, watcher);
   if (hasEnded(run)) return run;
   throw new DomainError('unavailable', `the trainer stopped in the middle of run ${id}: go on with --resume`);
 }
