@@ -141,6 +141,12 @@ describe('an adapter', () => {
       const forLanguage = createAdapter(language, { r: 2 }, 1);
       await saveAdapter(forLanguage, path, { base: lm });
       await expect(loadAdapter(reward, path)).rejects.toMatchObject({ kind: 'failed_precondition' });
+      // What the language model's generation_config.json says besides is kept, and a reward model has none.
+      const generation = { eos_token_id: [1, 7], temperature: 0.6 };
+      writeFileSync(join(lm, 'generation_config.json'), JSON.stringify(generation));
+      expect(readdirSync(merged)).not.toContain('generation_config.json');
+      await mergeModel(lm, path, merged);
+      expect(JSON.parse(readFileSync(join(merged, 'generation_config.json'), 'utf8'))).toEqual(generation);
       await expect(saveModel(forLanguage, lm, { tokenizerFolder: folder })).rejects.toThrow('merged first');
       disposeModel(adapted);
       disposeModel(forLanguage);

@@ -1,12 +1,9 @@
-import { existsSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { openSafetensors, type SafetensorsFile } from '@surefoot/tensor';
 import type { ModelConfig } from './config';
 import { readModelConfig } from './model-folder';
 import { parameterShapes } from './parameters';
 import { findWeights } from './weight-files';
-import { writeModel, type WrittenForm } from './write-model';
+import { keepGenerationConfig, writeModel, type WrittenForm } from './write-model';
 
 /**
  * Writes the model of a folder once more, aligned for mapping and in the dtype asked for, without a backend and with one piece of
@@ -37,8 +34,7 @@ export async function convertModel(
       pieces: () => opened.get(file)!.pieces(tensor),
     }));
     await writeModel(config, sources, out, { ...form, dtype, tokenizerFolder: folder });
-    const generation = join(folder, 'generation_config.json');
-    if (existsSync(generation)) await copyFile(generation, join(out, 'generation_config.json'));
+    await keepGenerationConfig(folder, out);
   } finally {
     for (const file of opened.values()) await file.close();
   }

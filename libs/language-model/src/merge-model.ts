@@ -6,7 +6,7 @@ import type { ModelConfig } from './config';
 import { readModelConfig } from './model-folder';
 import { parameterShapes } from './parameters';
 import { findWeights } from './weight-files';
-import { writeModel, type WrittenForm } from './write-model';
+import { keepGenerationConfig, writeModel, type WrittenForm } from './write-model';
 
 /**
  * Writes the model of a folder with an adapter worked into its weights, with one changed matrix in memory at a time. An adapter
@@ -44,6 +44,7 @@ export async function mergeModel(
       return { name, shape, pieces: change ? () => added(pieces(), change) : pieces };
     });
     await writeModel(adapter.adapted, sources, out, { ...form, dtype, tokenizerFolder: folder });
+    if (adapter.adapted.head === 'causal-lm') await keepGenerationConfig(folder, out);
   } finally {
     for (const file of opened.values()) await file.close();
   }

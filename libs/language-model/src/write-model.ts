@@ -65,6 +65,12 @@ function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 2).replace(wholeFloat, '$&.0')}\n`;
 }
 
+/** Copies generation_config.json as it is, where a folder has one: it may say more than which tokens are special. */
+export async function keepGenerationConfig(from: string, to: string): Promise<void> {
+  const name = 'generation_config.json';
+  if (existsSync(join(from, name))) await copyFile(join(from, name), join(to, name));
+}
+
 function dealOut(tensors: TensorSource[], maxBytes: number): TensorSource[][] {
   const shards: TensorSource[][] = [[]];
   let bytes = 0;
