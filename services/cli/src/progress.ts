@@ -2,7 +2,7 @@ import { SingleBar } from 'cli-progress';
 
 /** How far a task has come, shown on stderr. */
 export interface Progress {
-  /** Counts finished units; `detail` stands at the end of the line. */
+  /** Counts finished units; `detail` stands at the end of the line. None before the first: the rate counts from then on. */
   advance(units: number, detail?: string): void;
   /** Ends the display; to be called also after a failure. */
   finish(): void;
@@ -19,7 +19,7 @@ export function createProgress(
 }
 
 function bar(stream: NodeJS.WriteStream, { label, total, unit }: { label: string; total: number; unit: string }) {
-  const start = Date.now();
+  const count = createCount(total, unit);
   const display = new SingleBar({
     stream,
     hideCursor: true,
@@ -28,23 +28,21 @@ function bar(stream: NodeJS.WriteStream, { label, total, unit }: { label: string
     format: `${label} {bar} {value}/{total} ${unit}  {rate}  {left}  {detail}`,
   });
   display.start(total, 0, { rate: '', left: '', detail: '' });
-  let done = 0;
   return {
     advance(units: number, detail = '') {
-      done += units;
-      display.update(Math.min(done, total), { ...speed(done, total, unit, start), detail });
+      count.add(units);
+      display.update(Math.min(count.done(), total), { ...count.speed(), detail });
     },
     finish: () => display.stop(),
   };
 }
 
 function lines(stream: NodeJS.WriteStream, { label, total, unit }: { label: string; total: number; unit: string }) {
-  const start = Date.now();
-  let done = 0;
+  const count = createCount(total, unit);
   let detail = '';
   const write = () => {
-    const { rate, left } = speed(done, total, unit, start);
-    stream.write([`${label}: ${done}/${total} ${unit}`, rate, left, detail].filter(Boolean).join(', ') + '\n');
+    const { rate, left } = count.speed();
+    stream.write([`${label}: ${count.done()}/${total} ${unit}`, rate, left, detail].filter(Boolean).join(', ') + '\n');
   };
   let written = false;
   const timer = setInterval(() => {
@@ -54,7 +52,7 @@ function lines(stream: NodeJS.WriteStream, { label, total, unit }: { label: stri
   timer.unref();
   return {
     advance(units: number, newDetail = '') {
-      done += units;
+      count.add(units);
       detail = newDetail;
     },
     finish() {
@@ -65,13 +63,28 @@ function lines(stream: NodeJS.WriteStream, { label, total, unit }: { label: stri
   };
 }
 
-/** Units a second (or seconds a unit) and the time left at that rate. */
-function speed(done: number, total: number, unit: string, start: number): { rate: string; left: string } {
-  const seconds = (Date.now() - start) / 1000;
-  if (done === 0 || seconds === 0) return { rate: '', left: '' };
-  const perSecond = done / seconds;
-  const rate = perSecond >= 1 ? `${perSecond.toPrecision(3)} ${unit}/s` : `${(1 / perSecond).toPrecision(3)} s each`;
-  return { rate, left: done < total ? `${duration((total - done) / perSecond)} left` : `${duration(seconds)} in all` };
+/** Counts units, and tells how fast they come: a second's (or the seconds of one) and the time left at that rate. */
+export function createCount(total: number, unit: string, now: () => number = Date.now) {
+  const begun = now();
+  let first = begun;
+  let done = 0;
+  return {
+    done: () => done,
+    add(units: number) {
+      // What is done before the first unit, such as a measurement, says nothing of the others.
+      if (done === 0 && units === 0) first = now();
+      done += units;
+    },
+    speed(): { rate: string; left: string } {
+      const seconds = (now() - first) / 1000;
+      if (done === 0 || seconds === 0) return { rate: '', left: '' };
+      const perSecond = done / seconds;
+      const rate =
+        perSecond >= 1 ? `${perSecond.toPrecision(3)} ${unit}/s` : `${(1 / perSecond).toPrecision(3)} s each`;
+      const inAll = duration((now() - begun) / 1000);
+      return { rate, left: done < total ? `${duration((total - done) / perSecond)} left` : `${inAll} in all` };
+    },
+  };
 }
 
 function duration(seconds: number): string {

@@ -91,7 +91,7 @@ async function watched(
       ...task,
       signal,
       onStage(stage) {
-        if (stage) progress.advance(0, `${stage.name} ${stage.done}/${stage.total}`);
+        progress.advance(0, stage ? `${stage.name} ${stage.done}/${stage.total}` : '');
       },
       onIteration({ iteration, metrics }) {
         const kl = metrics['objective/kl'];
