@@ -49,7 +49,7 @@ export async function writeLines(
 ): Promise<void> {
   if (out === '-') return body((value) => terminal.print(`${toJson(value)}\n`));
   const lines: string[] = [];
-  const save = () => writeFileAtomically(out, lines.map((line) => `${line}\n`).join(''));
+  const save = () => writeFileAtomically(out, pieces(lines));
   try {
     await body(async (value) => void lines.push(toJson(value)));
   } catch (error) {
@@ -57,6 +57,18 @@ export async function writeLines(
     throw error;
   }
   await save();
+}
+
+/** Lines in pieces of a megabyte or one line: all together may be longer than a text can be. */
+async function* pieces(lines: string[]): AsyncGenerator<Uint8Array> {
+  let piece = '';
+  for (const line of lines) {
+    piece += `${line}\n`;
+    if (piece.length < 2 ** 20) continue;
+    yield Buffer.from(piece);
+    piece = '';
+  }
+  yield Buffer.from(piece);
 }
 
 /**

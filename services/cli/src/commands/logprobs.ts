@@ -1,3 +1,4 @@
+import { DomainError } from '@surefoot/errors';
 import {
   disposeModel,
   encodeRollout,
@@ -49,20 +50,20 @@ export const logprobs = defineCommand({
       const where = `${options.in}, id ${row.id}`;
       const ids = row.ids ? Int32Array.from(row.ids) : atLine(where, () => encode(tokenizer!, row, model.config));
       checkIds(ids, model.config, { where });
+      if (options.allPositions) atLine(where, () => checkLogits(ids, model.config));
       return { id: row.givenId, ids };
     });
     await writeLines(options.out, context.terminal, (write) =>
       inBatches(sequences, context, { label: 'logprobs', unit: 'lines', size: options.batchSize }, async (batch) => {
         const ids = batch.map((row) => row.ids);
         const { logProbabilities, entropies } = await sequenceLogProbabilities(model, ids, options);
-        const scores = options.logits ? await logitsOf(model, ids, options.allPositions) : undefined;
         for (const [i, row] of batch.entries())
           await write({
             id: row.id,
             ids: row.ids,
             logprobs: logProbabilities[i],
             entropies: entropies[i],
-            ...(scores && { logits: scores[i] }),
+            ...(options.logits && { logits: await logitsOf(model, row.ids, options.allPositions) }),
           });
       }),
     );
@@ -80,18 +81,31 @@ function encode(
   return Int32Array.of(...promptIds, ...responseIds);
 }
 
-/** Logits that are computed at once: of a large vocabulary those of all positions are more than memory holds. */
-const logitsAtOnce = 2 ** 24;
+/** Logits that are computed at once: 16 MiB, and a dozen times that for what is between; results do not depend on it. */
+const logitsAtOnce = 2 ** 22;
 
-/** Logits [V] after the last token of each sequence, or [T][V] after every one. */
+/** Logits in one line of output: 20 characters each make a text of 320 MiB, and none can have more than 512. */
+const logitsInLine = 2 ** 24;
+
+/** @throws DomainError invalid_argument where a line would be longer than a text can be */
+function checkLogits({ length }: Int32Array, { vocabularySize }: LanguageModel['config']): void {
+  if (length * vocabularySize <= logitsInLine) return;
+  const counts = [length, vocabularySize, logitsInLine].map((count) => count.toLocaleString('en'));
+  throw new DomainError(
+    'invalid_argument',
+    `${counts[0]} positions with ${counts[1]} logits each are more than a line can hold (${counts[2]} logits): ` +
+      'shorten it, or leave out --all-positions',
+  );
+}
+
+/** Logits [V] after the last token of a sequence, or [T][V] after every one. */
 async function logitsOf(
   model: LanguageModel,
-  sequences: Int32Array[],
+  ids: Int32Array,
   allPositions: boolean,
-): Promise<(Float32Array | Float32Array[])[]> {
-  const batch = packSequences(sequences);
-  const rowsOf = ({ length }: Int32Array, row: number) => Array.from({ length }, (_, t) => row * batch.width + t);
-  const rows = allPositions ? Int32Array.from(sequences.flatMap(rowsOf)) : lastTokenRows(batch);
+): Promise<Float32Array | Float32Array[]> {
+  const batch = packSequences([ids]);
+  const rows = allPositions ? Int32Array.from(ids.keys()) : lastTokenRows(batch);
   const hidden = tf.tidy(() => hiddenStates(model, batch, rows));
   const atOnce = Math.max(1, Math.floor(logitsAtOnce / model.config.vocabularySize));
   const table: Float32Array[] = [];
@@ -103,5 +117,5 @@ async function logitsOf(
     for (let row = 0; row < count; row++) table.push(values.subarray(row * width, (row + 1) * width));
   }
   hidden.dispose();
-  return allPositions ? sequences.map(({ length }) => table.splice(0, length)) : table;
+  return allPositions ? table : table[0]!;
 }
