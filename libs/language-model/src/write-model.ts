@@ -8,9 +8,12 @@ import { tokenizerFileNames } from './tokenizer-files';
 
 /** How weights are written. */
 export interface WrittenForm {
-  /** Default f32. */
+  /** `bf16` rounds to the nearest, ties to even. Default f32. */
   dtype?: 'f32' | 'bf16';
-  /** Divides the weights into files of at most this size, or of one tensor; default one file. */
+  /**
+   * Bytes of tensors that a file has at most, > 0, in the order of the parameters; a tensor that is larger has a file of its own.
+   * Default one file.
+   */
   maxShardBytes?: number;
 }
 
@@ -18,9 +21,15 @@ export interface WrittenForm {
  * Fills a folder with a model that transformers loads, one piece of one parameter in memory at a time: the weights,
  * config.json, generation_config.json and the tokenizer's files.
  *
- * @param parameters in the order in which they are dealt out to files
- * @param tokenizerFolder folder whose tokenizer files are copied
- * @throws DomainError whatever a parameter's pieces throw, and then no file is left; as `writeFileAtomically`
+ * config.json is written after the weights, so that a folder which has one has them all.
+ *
+ * @param parameters by Hugging Face name, shapes as `parameterShapes(config)` has them; `pieces` gives the values row-major, in
+ *   float32, and is called once
+ * @param folder     exists; files of the same names are replaced, others stay
+ * @param options.tokenizerFolder whose tokenizer files are copied, as far as there are any
+ * @throws DomainError invalid_argument for a name twice in a file, or pieces of another length than the shape; as
+ *   `writeFileAtomically` where the disk refuses; whatever `pieces` throws. The file that failed is as it was before, those
+ *   written before it stay
  */
 export async function writeModel(
   config: ModelConfig,
