@@ -13,5 +13,6 @@ export { wholeModels, type LoadedMembers } from './loaded-members';
 export { importEnsemble, type ImportOptions } from './import-ensemble';
 export { fitScoreNormaliser, normaliseScores, type NormalisedScores, type ScoreNormaliser } from './score-normaliser';
 export { scoreSequences } from './score-sequences';
+export { selectPairs, selectResponses } from './select-for-labels';
 export { writeBuiltinTask, type BuiltinTaskOptions } from './write-builtin-task';
 export { builtinConditions, type BuiltinConditions } from './builtin-conditions';

@@ -17,6 +17,7 @@ import { report } from './commands/report';
 import { rewardCalibrate } from './commands/reward-calibrate';
 import { rewardDisagree } from './commands/reward-disagree';
 import { rewardImport } from './commands/reward-import';
+import { rewardSelect } from './commands/reward-select';
 import { rewardTrain } from './commands/reward-train';
 import { runs } from './commands/runs';
 import { score } from './commands/score';
@@ -43,6 +44,7 @@ export const commands: CommandSpec[] = [
   rewardImport,
   rewardCalibrate,
   rewardDisagree,
+  rewardSelect,
   score,
   ...serve,
   train,

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { expectDone, surefoot, timelessRuns, tinyQuickstart, workFolder, type Ended } from './testing';
 
@@ -92,6 +93,43 @@ describe('quickstart', () => {
     expectDone(await surefoot([...tinyQuickstart, '--out', 'second'], { cwd: work.path }));
     expect(await timelessRuns(join(work.path, 'second'))).toBe(await timelessRuns(join(work.path, 'first')));
   }, 300_000);
+  test('its ensemble says which responses to have labelled next', async () => {
+    const evaluation = gunzipSync(readFileSync(join(work.path, 'first/runs/vanilla-data-11-0/evaluation.jsonl.gz')));
+    const rollouts = evaluation
+      .toString()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { index: number; prompt: string; initial: { response: string } })
+      .filter(({ initial }) => initial.response !== '');
+    const input = rollouts
+      .map(({ index, prompt, initial }) => `${JSON.stringify({ id: index, prompt, response: initial.response })}\n`)
+      .join('');
+    const select = async (...words: string[]) => {
+      const asked = ['reward', 'select', '--ensemble', 'first/ensemble', '--in', '-', ...words];
+      const ended = await surefoot(asked, { cwd: work.path, input });
+      expectDone(ended);
+      return ended.stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    };
+    const responses = await select('--top', '5');
+    expect(responses).toHaveLength(5);
+    expect(responses[0]).toMatchObject({ rank: 1, prompt: expect.any(String), response: expect.any(String) });
+    const all = await select('--top', '1000');
+    expect(all).toHaveLength(rollouts.length);
+    expect(all.slice(0, 5)).toEqual(responses);
+    const disagreements = all.map(({ disagreement }) => disagreement as number);
+    expect(disagreements).toEqual(disagreements.toSorted((a, b) => b - a));
+    const pairs = await select('--top', '3', '--pairs');
+    expect(pairs).toHaveLength(3);
+    expect(new Set(pairs.map(({ prompt }) => prompt)).size).toBe(3);
+    const [{ prompt, first: one, second: other }] = pairs;
+    for (const { id, response } of [one, other])
+      expect(rollouts).toContainEqual(
+        expect.objectContaining({ index: id, prompt, initial: expect.objectContaining({ response }) }),
+      );
+  }, 60_000);
   test('report recomputes the same figures from runs.jsonl alone', async () => {
     const report = await readFile(join(work.path, 'first', 'report.json'), 'utf8');
     const runs = await readFile(join(work.path, 'first', 'runs.jsonl'));
