@@ -6,8 +6,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { callUnary, createClient } from '@surefoot/service';
 import { RewardEnsembleClient } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
 import { writeBuiltinTask } from '@surefoot/reward';
-import { inspectTensorflow, openBackend } from '@surefoot/tensor';
-import { goldenPath } from '@surefoot/tensor/testing';
+import { openBackend } from '@surefoot/tensor';
 import { expectDone, start, surefoot, workFolder } from './testing';
 
 // A machine under load takes several times as long.
@@ -138,49 +137,3 @@ test('options of another kind are wrong usage, and the message says of which', a
   const heads = await run('reward', 'train', ...like, '--kind', 'heads', '--out', 'refused');
   expect(heads).toMatchObject({ status: 2, stderr: expect.stringContaining('add --tune-trunk, or give --base') });
 });
-
-interface Side {
-  input_ids: { shape: number[]; data: number[] };
-  attention_mask: { data: number[] };
-}
-
-// References: transformers 5.23.0 and peft 0.21.2 (goldens/README.md).
-const available = goldenPath('models', 'llama-reward') !== undefined;
-const backends = ['wasm', ...(inspectTensorflow().problem === undefined ? ['tensorflow'] : [])];
-(available ? test : test.skip)(
-  'models and adapters of transformers and peft score as there, on wasm and tensorflow',
-  async () => {
-    const read = (...path: string[]) => JSON.parse(readFileSync(goldenPath('golden', ...path)!, 'utf8'));
-    const cases: { words: string[]; sequences: number[][]; expected: number[] }[] = [];
-    for (const name of ['llama-reward', 'gemma-reward']) {
-      const { forward } = read('models', `${name}.json`) as { forward: (Side & { scores: { data: number[] } })[] };
-      const words = ['--model', goldenPath('models', name)!];
-      cases.push({
-        words,
-        sequences: forward.flatMap(sequencesOf),
-        expected: forward.flatMap((own) => own.scores.data),
-      });
-    }
-    for (const name of ['llama-reward-qv', 'llama-reward-all-linear']) {
-      const golden = read('adapters', `${name}.json`);
-      const words = ['--model', goldenPath('models', golden.base)!, '--adapter', goldenPath('adapters', name)!];
-      cases.push({ words, sequences: sequencesOf(golden), expected: golden.merged.scores.data });
-    }
-    for (const { words, sequences, expected } of cases) {
-      const rows = sequences.map((ids, i) => JSON.stringify({ id: `${i}`, ids }));
-      await writeFile(join(work.path, 'ids.jsonl'), rows.join('\n'));
-      for (const backend of backends) {
-        const scored = await scores(...words, '--raw', '--in', 'ids.jsonl', '--backend', backend);
-        expect(scored.map(({ scores: [score] }) => score!)).toBeAllclose(expected, { atol: 5e-5, rtol: 1e-5 });
-        expect(scored[0]!.variance).toBeNull();
-      }
-    }
-  },
-);
-
-function sequencesOf({ input_ids: ids, attention_mask: mask }: Side): number[][] {
-  const [rows, width] = ids.shape as [number, number];
-  return Array.from({ length: rows }, (_, row) =>
-    ids.data.slice(row * width, (row + 1) * width).filter((_id, i) => mask.data[row * width + i] === 1),
-  );
-}
