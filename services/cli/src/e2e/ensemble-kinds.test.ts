@@ -7,6 +7,7 @@ import { callUnary, createClient } from '@surefoot/service';
 import { RewardEnsembleClient } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
 import { writeBuiltinTask } from '@surefoot/reward';
 import { openBackend } from '@surefoot/tensor';
+import '@surefoot/tensor/testing';
 import { expectDone, start, surefoot, workFolder } from './testing';
 
 // A machine under load takes several times as long.
