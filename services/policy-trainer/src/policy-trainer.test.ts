@@ -133,9 +133,10 @@ describe('a run', () => {
     expect(replay.find(({ iteration }) => iteration === 11)!.metrics).toEqual(
       one.find(({ iteration }) => iteration === 11)!.metrics,
     );
-    expect(readdirSync(join(runs, 'whole')).sort()).toEqual(
-      ['checkpoints', 'config.json', 'evaluation.jsonl.gz', 'metrics.jsonl', 'model', 'model-best', 'run.json'].sort(),
-    );
+    expect(readdirSync(join(runs, 'whole')).sort()).toEqual([
+      ...['checkpoints', 'config.json', 'evaluation.jsonl.gz', expect.stringMatching(/^events\.out\.tfevents\.\d+\./)],
+      ...['metrics.jsonl', 'model', 'model-best', 'run.json'],
+    ]);
   });
 
   test('twice the same gives the same, another judge changes no weight', async () => {
