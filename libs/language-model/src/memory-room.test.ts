@@ -117,7 +117,7 @@ describe.each(fastTestBackends)('micro-batches on $title', ({ title, open }) => 
     disposeModel(model);
   });
 
-  const last = title.startsWith('webgpu') ? 20 : 60;
+  const last = title.startsWith('webgpu') ? 12 : 60;
   test(`memory is the same after ten steps and after ${last}`, async () => {
     const model = tinyModel();
     const held: HeldTensors[] = [];
