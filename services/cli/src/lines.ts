@@ -6,8 +6,11 @@ import { Interrupted, throwIfInterrupted } from './failure';
 import { option, text } from './option';
 import { toJson, type Terminal } from './terminal';
 
-/** `--in`, for commands that read lines. */
-export const inFile = option('<file>', 'JSON lines to read, gz too, or Parquet; - for stdin', text);
+/** `--in`, for commands that read lines. @param line what one holds, for the help */
+export const inFile = (line: string) =>
+  option('<file>', `JSON lines, gz too, or Parquet, of ${line}; - for stdin`, text);
+/** What a line of rollouts holds. */
+export const rolloutLine = '{"id", "prompt", "response"} or {"id", "ids"}';
 /** `--out`, for commands that write lines. */
 export const outFile = option('<file>', 'JSON lines to write; - for stdout', text.default('-'));
 

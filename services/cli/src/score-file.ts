@@ -1,7 +1,7 @@
 import { DomainError } from '@surefoot/errors';
 import { readRollouts, type InvalidRow, type RolloutLine } from '@surefoot/preference';
 import type { Context } from './command';
-import { inBatches, inFile } from './lines';
+import { inBatches, inFile, rolloutLine } from './lines';
 import { weights } from './model-options';
 import { flag, option } from './option';
 import { openScorer, scorerOptions, type ScorerChoice } from './scorer';
@@ -9,7 +9,7 @@ import { openScorer, scorerOptions, type ScorerChoice } from './scorer';
 /** The options of commands that score a file of rollouts. */
 export const scoreFileOptions = {
   ...scorerOptions,
-  in: inFile,
+  in: inFile(rolloutLine),
   skipInvalid: option('', 'pass over rollouts that cannot be read or scored, and name them', flag),
   weights,
 };

@@ -31,7 +31,7 @@ export const generate = defineCommand({
   options: {
     model: modelFolder,
     adapter: adapterFolder,
-    in: inFile,
+    in: inFile('{"id", "ids"} or {"id", "prompt"}, a prompt text or messages'),
     out: outFile,
     maxNewTokens: option('<n>', 'longest response', integer().default(128)),
     temperature: option('<t>', 'sampling temperature', number({ above: 0 }).default(1)),
@@ -42,7 +42,7 @@ export const generate = defineCommand({
       number({ above: 0, max: 1 }).optional(),
     ),
     greedy: option('', 'always take the most likely token', flag),
-    ignoreEos: option('', 'go on to the longest response', flag),
+    ignoreEos: option('', 'do not stop at an end token; every response is the longest', flag),
     batchSize: option('<n>', 'prompts sampled at once; changes no result', integer({ max: 4096 }).default(64)),
     weights,
     seed: seed(0),

@@ -18,7 +18,7 @@ import * as tf from '@tensorflow/tfjs';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { UsageError } from '../failure';
-import { atLine, inBatches, inFile, outFile, writeLines } from '../lines';
+import { atLine, inBatches, inFile, outFile, rolloutLine, writeLines } from '../lines';
 import { adapterFolder, checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, integer, number, option } from '../option';
 
@@ -29,10 +29,10 @@ export const logprobs = defineCommand({
   options: {
     model: modelFolder,
     adapter: adapterFolder,
-    in: inFile,
+    in: inFile(rolloutLine),
     out: outFile,
-    temperature: option('<t>', 'divides the logits', number({ above: 0 }).default(1)),
-    logits: option('', 'add the logits of the last position', flag),
+    temperature: option('<t>', 'divides the logits before probabilities are taken', number({ above: 0 }).default(1)),
+    logits: option('', 'add the logits of the last position, not divided by the temperature', flag),
     allPositions: option('', 'with --logits: those of every position', flag),
     batchSize: option('<n>', 'lines computed at once; changes no result', integer({ max: 4096 }).default(16)),
     weights,

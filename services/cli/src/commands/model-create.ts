@@ -18,7 +18,11 @@ export const modelCreate = defineCommand({
   options: {
     like: option('<file>', 'config.json of the geometry', text),
     tokenizer: option('<dir>', 'folder whose tokenizer it gets', text),
-    init: option('<file>', 'JSON of standard deviations; default those of GPT-2', text.optional()),
+    init: option(
+      '<file>',
+      'JSON of standard deviations: tokenEmbedding, positionEmbedding, head, matrices (or "fan-in"); default those of GPT-2',
+      text.optional(),
+    ),
     out: option('<dir>', 'model folder to write', text),
     dtype: option('<dtype>', 'of the weights: f32 or bf16', dtype.default('f32')),
     maxShardSize: maxShardBytes,

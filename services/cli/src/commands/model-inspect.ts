@@ -4,7 +4,7 @@ import { option, text } from '../option';
 
 export const modelInspect = defineCommand({
   name: 'model inspect',
-  summary: 'architecture, parameters, bytes, tokenizer, adapters, and what would not load and why',
+  summary: 'architecture, parameters, bytes, tokenizer, chat template, adapters, and what would not load and why',
   example: 'model inspect task/base',
   arguments: { dir: option('<dir>', 'model or adapter folder', text) },
   options: {},

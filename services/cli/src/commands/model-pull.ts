@@ -6,7 +6,8 @@ import { option, text } from '../option';
 
 export const modelPull = defineCommand({
   name: 'model pull',
-  summary: "a Hugging Face repository's model files, resumable, digests checked",
+  summary:
+    "a Hugging Face repository's model files, resumable, digests checked; HF_ENDPOINT, HF_TOKEN and HF_HOME as in Python",
   example: 'model pull google/gemma-2b-it --out gemma',
   arguments: { repo: option('<repo>', 'ORG/NAME', repositoryName) },
   options: {

@@ -2,7 +2,7 @@ import { readRollouts } from '@surefoot/preference';
 import { calibrateEnsemble, ensembleSize } from '@surefoot/reward';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
-import { inFile } from '../lines';
+import { inFile, rolloutLine } from '../lines';
 import { weights } from '../model-options';
 import { backend, option, text } from '../option';
 
@@ -10,7 +10,7 @@ export const rewardCalibrate = defineCommand({
   name: 'reward calibrate',
   summary: 'stores each member’s mean and scale over reference samples in ensemble.json',
   example: 'reward calibrate --ensemble ensemble --in samples.jsonl',
-  options: { ensemble: option('<dir>', 'ensemble folder', text), in: inFile, weights, backend },
+  options: { ensemble: option('<dir>', 'ensemble folder', text), in: inFile(rolloutLine), weights, backend },
   async run({ ensemble, in: file, weights: form, backend: name }, context) {
     const rollouts = await readRollouts(file);
     await openForModel(name, context, (await ensembleSize(ensemble)).parameters);

@@ -24,11 +24,14 @@ const line = z.union(
   'must hold "text", or "messages" as a list of {"role", "content"}',
 );
 
+const lineHelp =
+  '{"text"} or {"messages"}, with "addSpecialTokens" (true), "addGenerationPrompt" (false), "allowSpecial" (false: special tokens in a text are text)';
+
 export const tokenize = defineCommand({
   name: 'tokenize',
   summary: 'token ids of texts and conversations, a JSON line for each line read',
   example: 'tokenize --model task/base --in texts.jsonl',
-  options: { model: modelFolder, in: inFile, out: outFile },
+  options: { model: modelFolder, in: inFile(lineHelp), out: outFile },
   async run({ model, in: file, out }, { terminal }) {
     const tokenizer = await loadTokenizer(model);
     const rows = await readLines(file, line);
