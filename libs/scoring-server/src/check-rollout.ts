@@ -26,7 +26,7 @@ const maxMessages = 256;
 const maxRole = 32;
 
 /**
- * What a rollout gives to score: its token ids where they are of our tokenizer, else its text.
+ * What a rollout gives to score: its token ids where they are of our tokenizer and in our vocabulary, else its text.
  *
  * @returns `sequence`, prompt and response together, the prompt cut from the left to fit, after its bos token; or `text`
  * @throws DomainError invalid_argument saying which field breaks which limit
@@ -34,8 +34,10 @@ const maxRole = 32;
 export function checkRollout(rollout: Rollout, bounds: ModelBounds): { sequence: Int32Array } | { text: RolloutText } {
   const { id, response, truncated, tokenIds } = rollout;
   if (id === '' || id.length > maxId) refuse(`the id must have 1 to ${maxId} characters`);
-  // The text is not used then: byte-level ids can stand for what no text can say.
-  if (tokenIds?.tokenizerDigest === bounds.tokenizerDigest) return { sequence: checkIds(tokenIds, bounds) };
+  // The text is not used then: byte-level ids can stand for what no text can say. A policy with the same tokenizer and more
+  // rows of padding than ours may sample one of those, which are no text and which we cannot read.
+  if (tokenIds?.tokenizerDigest === bounds.tokenizerDigest && (isInVocabulary(tokenIds, bounds) || !rollout.prompt))
+    return { sequence: checkIds(tokenIds, bounds) };
   const prompt = checkPrompt(rollout.prompt);
   checkText('the response', response);
   // Only a policy can say nothing on purpose, by its end-of-sequence token, and it sends token ids.
@@ -65,6 +67,10 @@ function checkText(what: string, text: string): void {
   if (text.length > maxCharacters && (text.length > 2 * maxCharacters || [...text].length > maxCharacters))
     refuse(`${what} has more than ${maxCharacters} characters`);
   if (text.includes('\uFFFD')) refuse(`${what} holds U+FFFD, the mark of text that was decoded wrongly`);
+}
+
+function isInVocabulary({ promptIds, responseIds }: TokenIds, { vocabularySize }: ModelBounds): boolean {
+  return [promptIds, responseIds].every((ids) => ids.every((id) => id < vocabularySize));
 }
 
 function checkIds({ promptIds, responseIds }: TokenIds, bounds: ModelBounds): Int32Array {

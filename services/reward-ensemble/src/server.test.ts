@@ -183,6 +183,16 @@ describe('scores', () => {
   }, 60_000);
 });
 
+test('ids of our tokenizer beyond our vocabulary, as a policy with more rows samples them, leave the text', async () => {
+  const [text, beyond, within] = await scoreBatch([
+    rollout('a'),
+    withIds('b', [0, 2], [4, 12, 1]),
+    withIds('c', [0, 2], [4, 1]),
+  ]);
+  expect(beyond).toEqual({ ...text, id: 'b' });
+  expect(within!.mean).not.toBe(text!.mean);
+});
+
 describe('bad items fail alone, with what is wrong', () => {
   const conversation = (messages: { role: string; content: string }[]) =>
     rollout('x', { prompt: { $case: 'conversation', value: { messages } } });
@@ -197,10 +207,14 @@ describe('bad items fail alone, with what is wrong', () => {
     ['a response too long for the model', () => rollout('x', { response: 'good '.repeat(40) }), 'at most 32 fit'],
     [
       'a token id outside the vocabulary',
-      () => withIds('x', [0], [12]),
+      () => withIds('x', [0], [12], { prompt: undefined }),
       'response_ids[0] is 12; the vocabulary has 12',
     ],
-    ['a prompt id outside the vocabulary', () => withIds('x', [0, 4_294_967_295], [1]), 'prompt_ids[1] is 4294967295'],
+    [
+      'a prompt id outside the vocabulary',
+      () => withIds('x', [0, 4_294_967_295], [1], { prompt: undefined }),
+      'prompt_ids[1] is 4294967295',
+    ],
     ['no response id', () => withIds('x', [0], []), 'response_ids is empty'],
     ['too many response ids', () => withIds('x', [0], new Array<number>(33).fill(2)), '33 tokens; the model takes 32'],
     ['an empty conversation', () => conversation([]), 'the conversation has 0 messages'],
