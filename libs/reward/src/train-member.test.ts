@@ -65,28 +65,33 @@ describe.each(fastTestBackends)('memory of a fit on $title', ({ title, open }) =
     disposeModel(model);
   });
 
-  test('with room for one pair and the tape of one block it trains as with room for all, and with less it is refused', async () => {
-    const weights: Float32Array[] = [];
-    const activations = checkpointedBytes(config, onePair);
-    expect(activations).toBeLessThan(trainingBytes(config, onePair));
-    const smallest = momentBytes(config) + gradientBytes(config) + activations;
-    for (const bytes of [undefined, smallest]) {
+  // Compiling the shaders of the other way takes a GPU in software half a minute; libs/language-model compares the two there.
+  const planned = title.startsWith('webgpu') ? test.skip : test;
+  planned(
+    'with room for one pair and the tape of one block it trains as with room for all, and with less it is refused',
+    async () => {
+      const weights: Float32Array[] = [];
+      const activations = checkpointedBytes(config, onePair);
+      expect(activations).toBeLessThan(trainingBytes(config, onePair));
+      const smallest = momentBytes(config) + gradientBytes(config) + activations;
+      for (const bytes of [undefined, smallest]) {
+        const model = createModel(config, 1);
+        if (bytes) leave(bytes);
+        await trainMember(model, pairs, { ...training, epochs: 1 }, 7);
+        jest.restoreAllMocks();
+        weights.push((await model.parameters.get('score.weight')!.data()) as Float32Array);
+        disposeModel(model);
+      }
+      expect(weights[1]!).toBeAllclose(weights[0]!, { atol: 1e-4 });
       const model = createModel(config, 1);
-      if (bytes) leave(bytes);
-      await trainMember(model, pairs, { ...training, epochs: 1 }, 7);
-      jest.restoreAllMocks();
-      weights.push((await model.parameters.get('score.weight')!.data()) as Float32Array);
+      leave(smallest - 1000);
+      await expect(trainMember(model, pairs, training, 7)).rejects.toMatchObject({
+        kind: 'resource_exhausted',
+        message: expect.stringContaining('for the activations of 2 sequences of 24 tokens'),
+      });
       disposeModel(model);
-    }
-    expect(weights[1]!).toBeAllclose(weights[0]!, { atol: 1e-4 });
-    const model = createModel(config, 1);
-    leave(smallest - 1000);
-    await expect(trainMember(model, pairs, training, 7)).rejects.toMatchObject({
-      kind: 'resource_exhausted',
-      message: expect.stringContaining('for the activations of 2 sequences of 24 tokens'),
-    });
-    disposeModel(model);
-  });
+    },
+  );
 
   const last = title.startsWith('webgpu') ? 20 : 60;
   test(`memory is the same after ten steps and after ${last}`, async () => {
