@@ -66,10 +66,8 @@ describe.each(fastTestBackends)('memory of a fit on $title', ({ title, open }) =
   });
 
   // Compiling the shaders of the other way takes a GPU in software half a minute; libs/language-model compares the two there.
-  const planned = title.startsWith('webgpu') ? test.skip : test;
-  planned(
-    'with room for one pair and the tape of one block it trains as with room for all, and with less it is refused',
-    async () => {
+  if (!title.startsWith('webgpu'))
+    test('with room for one pair and the tape of one block it trains as with room for all, and with less it is refused', async () => {
       const weights: Float32Array[] = [];
       const activations = checkpointedBytes(config, onePair);
       expect(activations).toBeLessThan(trainingBytes(config, onePair));
@@ -90,8 +88,7 @@ describe.each(fastTestBackends)('memory of a fit on $title', ({ title, open }) =
         message: expect.stringContaining('for the activations of 2 sequences of 24 tokens'),
       });
       disposeModel(model);
-    },
-  );
+    });
 
   const last = title.startsWith('webgpu') ? 20 : 60;
   test(`memory is the same after ten steps and after ${last}`, async () => {
