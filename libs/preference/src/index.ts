@@ -16,3 +16,13 @@ export { type ColumnLayout } from './column-layout';
 export { parseColumns, type Columns } from './columns';
 export { readPrompts, readRollouts, type PromptRow, type RolloutLine, type RolloutRow } from './read';
 export { readPairs, type InvalidRow, type PairFile, type ReadPairsOptions } from './read-pairs';
+export { readBenchmark, type BenchmarkAnswer, type BenchmarkItem } from './rewardbench/benchmark-item';
+export {
+  benchmarkReport,
+  meanScores,
+  memberScores,
+  type BenchmarkReport,
+  type ScoredItem,
+  type ScorerReport,
+} from './rewardbench/benchmark-report';
+export { leaderboardFiles, type LeaderboardFile } from './rewardbench/leaderboard-files';
