@@ -14,6 +14,7 @@ import { modelPretrain } from './commands/model-pretrain';
 import { modelPull } from './commands/model-pull';
 import { quickstart } from './commands/quickstart';
 import { report } from './commands/report';
+import { rewardBench } from './commands/rewardbench';
 import { rewardCalibrate } from './commands/reward-calibrate';
 import { rewardDisagree } from './commands/reward-disagree';
 import { rewardImport } from './commands/reward-import';
@@ -45,6 +46,7 @@ export const commands: CommandSpec[] = [
   rewardCalibrate,
   rewardDisagree,
   rewardSelect,
+  rewardBench,
   score,
   ...serve,
   train,
