@@ -82,13 +82,13 @@ function accuracyChart({ Plot, draw }: Drawing, scores: RewardBenchScores): Figu
         const fy = () => name;
         return [
           rowLabel(Plot, name, `${name}: ${percent(accuracy)} (${percent(low)} to ${percent(high)})`),
-          Plot.link([name], { fy, x1: low, x2: high, y1: 0.25, y2: 0.25, ...whisker }),
+          Plot.link([name], { fy, x1: low, x2: high, y1: 0.4, y2: 0.4, ...whisker }),
           Plot.dot(scores.members.map(of), {
-            ...{ fy, x: 'accuracy', y: 0.25, r: 4, symbol: 'diamond' },
+            ...{ fy, x: 'accuracy', y: 0.1, r: 4, symbol: 'diamond' },
             ...{ fill: 'var(--series-1)', fillOpacity: 0.6 },
           }),
           Plot.dot([accuracy], {
-            ...{ fy, x: (value: number) => value, y: 0.25, r: 5 },
+            ...{ fy, x: (value: number) => value, y: 0.4, r: 5 },
             ...{ fill: 'currentColor', stroke: 'var(--paper)' },
           }),
         ];
@@ -99,7 +99,7 @@ function accuracyChart({ Plot, draw }: Drawing, scores: RewardBenchScores): Figu
     title: 'RewardBench by section',
     picture,
     caption:
-      `The round mark is the mean of the ensemble's calibrated scores with its 95 % interval, the diamonds are its ${scores.members.length} members. Guessing between two answers gets half, the dashed line. ${
+      `The round mark is the mean of the ensemble's calibrated scores with its 95 % interval, the diamonds below it are its ${scores.members.length} members. Guessing between two answers gets half, the dashed line. ${
         missing.length > 0 ? `Of ${missing.join(', ')} only some subsets were there.` : ''
       }`.trim(),
   };
@@ -111,20 +111,26 @@ function coverageChart(
   { byVariance, byMargin }: NonNullable<RewardBenchScores['coverage']>,
 ): Figure {
   const curves = [
-    { name: 'variance', curve: byVariance, stroke: 'var(--series-0)', strokeDasharray: 'none' },
-    { name: 'small margin', curve: byMargin, stroke: 'var(--series-1)', strokeDasharray: '7 3' },
+    { name: 'variance', sample: '━━', curve: byVariance, stroke: 'var(--series-0)', strokeDasharray: 'none' },
+    { name: 'small margin', sample: '╍╍', curve: byMargin, stroke: 'var(--series-1)', strokeDasharray: '7 3' },
   ];
   const at = { x: 'coverage', y: 'accuracy' };
   const words = curves.map(({ name, curve }) => `by ${name} ${fixed(curve.area, 3)}`);
   const picture = draw(`Accuracy against coverage; mean accuracy over all coverages ${words.join(', ')}.`, {
-    height: 280,
-    marginRight: 16,
+    height: 300,
+    ...{ marginTop: 48, marginLeft: 50, marginRight: 28 },
     x: { label: 'share of items decided', domain: [0, 1], tickFormat: percent, grid: true, ticks: 5 },
     y: { label: 'accuracy of those', tickFormat: percent, grid: true, nice: true, ticks: 6 },
     marks: [
       Plot.ruleY([mean.accuracy], { stroke: 'currentColor', strokeDasharray: '3 3' }),
       ...curves.map(({ curve, stroke, strokeDasharray }) =>
         Plot.line(curve.points, { ...at, stroke, strokeDasharray, strokeWidth: 2.5 }),
+      ),
+      ...curves.map(({ name, sample, stroke }, i) =>
+        Plot.text([`${sample} left out by ${name}`], {
+          ...{ frameAnchor: 'top-right', textAnchor: 'end', lineAnchor: 'bottom', dy: 16 * i - 22 },
+          ...{ fill: stroke, fontWeight: 600 },
+        }),
       ),
       ...curves.map(({ curve, stroke }) => Plot.dot(curve.points, { ...at, r: 2.5, fill: stroke })),
     ],
@@ -142,7 +148,7 @@ function reliabilityChart({ Plot, draw }: Drawing, { calibration, items }: Score
     `Reliability of the mean's probabilities: expected calibration error ${fixed(calibration.ece)}.`,
     {
       height: 320,
-      marginRight: 16,
+      ...{ marginLeft: 50, marginRight: 28 },
       x: { label: 'probability of the predicted winner', domain: [0.5, 1], tickFormat: percent, grid: true, ticks: 6 },
       y: { label: 'how often it is right', domain: [0, 1], tickFormat: percent, grid: true, ticks: 6 },
       marks: [
