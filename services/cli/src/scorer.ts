@@ -32,6 +32,8 @@ export interface Scorer {
   calibration: Calibration[];
   /** Rollouts that one call of `score` may hold. */
   batchSize: number;
+  /** Whether conversations can be rendered; undefined of a service, which does not say. */
+  hasChatTemplate?: boolean;
   /** Raw scores [N][K]. @throws DomainError naming the first rollout that cannot be scored */
   score(rows: RolloutRow[]): Promise<ArrayLike<number>[]>;
   /** Raw scores [N][K]; in the place of a rollout that is at fault itself stands what is wrong with it. */
@@ -86,6 +88,7 @@ async function localScorer(
     model: `${ensemble.name}@${ensemble.digest.slice(0, 12)}`,
     calibration: ensemble.calibration,
     batchSize: 64,
+    hasChatTemplate: ensemble.tokenizer.hasChatTemplate,
     score: async (rows) => (await tryScore(rows)).map(scoresOf),
     tryScore,
     close: () => disposeEnsemble(ensemble),

@@ -44,6 +44,10 @@ export const rewardBench = defineCommand({
     );
     const items = chat ? read.map(asConversation) : read;
     const scorer = await openScorer(options, context);
+    if (scorer.hasChatTemplate && items.some(({ prompt }) => typeof prompt === 'string'))
+      context.terminal.note(
+        'prompts go in as they stand; --chat renders them by the chat template, as the leaderboard does',
+      );
     let answers: ScoredAnswers[];
     try {
       answers = await scoreAnswers(scorer, items, context, skipInvalid ? passOver : undefined);
@@ -56,7 +60,7 @@ export const rewardBench = defineCommand({
       ...{ id, subset, correct: chosen.length, scores },
     }));
     const found = benchmarkReport(scored, scorer.calibration);
-    const document = { model: scorer.model, skipped, chatTemplate: chat, ...found };
+    const document = { model: scorer.model, skipped, chat, ...found };
 
     // Each model as it would appear on its own: a member with its raw scores, the mean with the calibrated ones.
     const organisation = scorer.model.replace(/@.*$/, '').replace(/[^A-Za-z0-9._-]/g, '-');

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { cp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
@@ -145,4 +145,30 @@ test('an answer that does not fit stops the command, or is passed over and count
   expectDone(ended);
   expect(ended.stderr).toMatch(/skipped long.jsonl line 2: id item-2-rejected-1: the response has \d+ tokens/);
   expect(await json('long/rewardbench.json')).toMatchObject({ skipped: 2, mean: { items: 1 } });
+});
+
+test('--chat renders prompts by the chat template, which other calls say is there', async () => {
+  const words = (ensemble: string) => ['rewardbench', '--ensemble', ensemble, '--in', 'bench.jsonl', '--out', 'chat'];
+  const without = await run(...words('ensemble'), '--chat');
+  expect(without.status).toBe(1);
+  expect(without.stderr).toContain('chat template');
+  await cp(join(work.path, 'ensemble'), join(work.path, 'spoken'), { recursive: true });
+  for (const member of ['member-0', 'member-1']) {
+    const template = '{% for message in messages %}{{ message.content }} {% endfor %}';
+    await writeFile(join(work.path, 'spoken', member, 'chat_template.jinja'), template);
+  }
+  const noted = await run(...words('spoken'));
+  expectDone(noted);
+  expect(noted.stderr).toContain('--chat renders them by the chat template');
+  const plain = await json('chat/eval-set-scores/ensemble/mean.json');
+  const spoken = await run(...words('spoken'), '--chat');
+  expectDone(spoken);
+  expect(spoken.stderr).not.toContain('--chat');
+  const { chat_template, text_rejected, scores_rejected } = await json('chat/eval-set-scores/ensemble/mean.json');
+  expect([plain.chat_template, chat_template]).toEqual(['raw', 'tokenizer']);
+  expect(text_rejected[0]).toEqual([
+    { role: 'user', content: pairs[0]!.prompt },
+    { role: 'assistant', content: pairs[0]!.rejected },
+  ]);
+  expect(scores_rejected).not.toEqual(plain.scores_rejected);
 });
