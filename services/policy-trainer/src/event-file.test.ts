@@ -31,7 +31,7 @@ function records(file: Buffer): Buffer[] {
 
 test('is byte for byte what TensorBoard 2.21 writes of the same event', async () => {
   const events = await createEventFile(folder, [], 1_700_000_000);
-  await events.append({ iteration: 3, metrics: { 'objective/kl': 0.5, broken: NaN } });
+  await events.append({ iteration: 3, metrics: { 'objective/kl': 0.5, broken: NaN, 'beyond floats': 1e39 } });
   // EventFileWriter of wall times 1700000000, file version 2 and a scalar objective/kl of .5 at step 3.
   const expected =
     '1800000000000000a37f4b220900000040fc54d9411a0d627261696e2e4576656e743a32eced8f9d' +

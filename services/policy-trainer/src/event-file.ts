@@ -24,11 +24,11 @@ export async function createEventFile(folder: string, kept: readonly MetricsLine
   const path = join(folder, `events.out.tfevents.${Math.floor(now)}.surefoot`);
   const bytesOf = ({ iteration, metrics }: MetricsLine) =>
     record(scalarEvent(began + (metrics['time/seconds'] ?? 0), iteration, metrics));
-  const writing = (error: unknown) => {
+  const writing = (error: unknown): never => {
     throw fileError(error, 'write', path);
   };
-  for (const name of await readdir(folder))
-    if (name.startsWith('events.out.tfevents.')) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder).catch(writing))
+    if (name.startsWith('events.out.tfevents.')) await rm(join(folder, name), { force: true }).catch(writing);
   await writeFile(path, Buffer.concat([record(versionEvent(began)), ...kept.map(bytesOf)])).catch(writing);
   return { append: (line) => appendFile(path, bytesOf(line)).catch(writing) };
 }
@@ -37,12 +37,13 @@ function versionEvent(time: number): Uint8Array {
   return new BinaryWriter().tag(1, 1).double(time).tag(3, 2).string('brain.Event:2').finish();
 }
 
-/** An event with one scalar for each finite metric. */
+/** An event with one scalar for each metric that a float holds: others end no run. */
 function scalarEvent(time: number, step: number, metrics: MetricsLine['metrics']): Uint8Array {
   const event = new BinaryWriter().tag(1, 1).double(time).tag(2, 0).int64(step);
   event.tag(5, 2).fork();
   for (const [name, value] of Object.entries(metrics))
-    if (Number.isFinite(value)) event.tag(1, 2).fork().tag(1, 2).string(name).tag(2, 5).float(value).join();
+    if (Number.isFinite(Math.fround(value)))
+      event.tag(1, 2).fork().tag(1, 2).string(name).tag(2, 5).float(value).join();
   return event.join().finish();
 }
 
