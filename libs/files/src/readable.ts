@@ -4,7 +4,7 @@ import { DomainError } from '@surefoot/errors';
 import { fileError } from './file-error';
 
 /** As shells name what they connect a command to; it ends by itself. */
-const connected = /^\/(dev\/(fd\/|stdin$|null$)|proc\/self\/fd\/)/;
+const connected = /^\/(dev\/(fd\/\d+|stdin|null)|proc\/self\/fd\/\d+)$/;
 
 /**
  * What a path leads to, before it is opened: a pipe in a folder of files would be waited for, and a device read, without end.
