@@ -22,8 +22,8 @@ export interface StoredAdapter {
   plan: AdapterPlan;
   /** By the names of `adapterParameters`. */
   tensors: Map<string, StoredTensor>;
-  /** Of the model's parameters, by their names. PEFT adds them where the head is a target or the vocabulary was changed. */
-  copies: Map<string, StoredTensor>;
+  /** Of the model's parameters, by their names, one maybe twice. PEFT adds them where the head is a target or the vocabulary was changed. */
+  copies: [string, StoredTensor][];
   /** The file of the tensors. */
   path: string;
   /** sha256 of adapter_model.safetensors. */
@@ -79,9 +79,9 @@ export async function readAdapter(folder: string, model: ModelConfig): Promise<S
     return tensor;
   };
   for (const [name, shape] of plannedShapes(plan)) tensors.set(name, take(name, shape));
-  const copies = new Map<string, StoredTensor>();
+  const copies: StoredAdapter['copies'] = [];
   for (const [name, parameter] of copiedNames(adapted))
-    if (stored.has(prefix + name)) copies.set(parameter, take(name, [adapted.vocabularySize, adapted.hiddenSize]));
+    if (stored.has(prefix + name)) copies.push([parameter, take(name, [adapted.vocabularySize, adapted.hiddenSize])]);
   for (const key of stored.keys()) throw invalid(path, `tensor ${key} belongs to nothing that ${configFile} targets`);
   return { config, adapted, plan, tensors, copies, path, digest: await digestFile(path) };
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { logProbability, openBackend, readSafetensors, writeSafetensors } from '@surefoot/tensor';
+import { logProbability, openBackend, readSafetensors, writeSafetensors, type StoredTensor } from '@surefoot/tensor';
 import { goldenPath, testBackends } from '@surefoot/tensor/testing';
 import * as tf from '@tensorflow/tfjs';
 import { adapterParameters, createAdapter, disposeAdapter, mergeAdapter, unmergeAdapter } from './adapter';
@@ -195,12 +195,12 @@ describe('an adapter', () => {
       await saveAdapter(adapted, path, { base: 'base' });
       const file = join(path, 'adapter_model.safetensors');
       const { tensors } = await readSafetensors(file);
-      const withCopy = (name: string, parameter: string, by: number) => {
-        const data = model.parameters.get(parameter)!.dataSync() as Float32Array;
-        return writeSafetensors(
-          file,
-          new Map(tensors).set(`base_model.model.${name}`, { shape: [13, 16], data: data.map((value) => value * by) }),
-        );
+      const withCopies = (copies: [name: string, parameter: string, by: number][]) => {
+        const copied = copies.map(([name, parameter, by]): [string, StoredTensor] => {
+          const data = model.parameters.get(parameter)!.dataSync() as Float32Array;
+          return [`base_model.model.${name}`, { shape: [13, 16], data: data.map((value) => value * by) }];
+        });
+        return writeSafetensors(file, new Map([...tensors, ...copied]));
       };
       const expected = await logitsOf(adapted);
       for (const [name, parameter] of [
@@ -209,11 +209,11 @@ describe('an adapter', () => {
         ['transformer.wte.weight', 'transformer.wte.weight'],
       ] as const) {
         // As far off as rounding to BF16 may be.
-        await withCopy(name, parameter, 1 + 2 ** -9);
+        await withCopies([[name, parameter, 1 + 2 ** -9]]);
         const loaded = await loadModel(lm, { adapter: path });
         expect(await logitsOf(loaded)).toEqual(expected);
         disposeModel(loaded);
-        await withCopy(name, parameter, 1.01);
+        await withCopies([[name, parameter, 1.01]]);
         const refusal = { kind: 'invalid_argument', message: expect.stringContaining(`another ${parameter} than`) };
         const held = tf.memory().numTensors;
         await expect(loadModel(lm, { adapter: path })).rejects.toMatchObject(refusal);
@@ -221,6 +221,11 @@ describe('an adapter', () => {
         await expect(mergeModel(lm, path, merged)).rejects.toMatchObject(refusal);
         expect(tf.memory().numTensors).toBe(held);
       }
+      await withCopies([
+        ['lm_head.weight', 'lm_head.weight', 1.01],
+        ['lm_head.base_layer.weight', 'lm_head.weight', 1],
+      ]);
+      await expect(loadAdapter(model, path)).rejects.toThrow('another lm_head.weight than');
       disposeModel(adapted);
     });
   });
