@@ -3,4 +3,4 @@ export { fileError } from './file-error';
 export { listFolder, readJson, readJsonLines, readText, type JsonLine } from './read';
 export { readRows, type Row } from './read-rows';
 export { parseJson } from './parse-json';
-export { makeFolder, publishFolder, writeFileAtomically } from './publish';
+export { createWholeFile, makeFolder, publishFolder, writeFileAtomically, type WholeFile } from './publish';

@@ -15,20 +15,51 @@ export async function writeFileAtomically(
   path: string,
   data: string | Uint8Array | AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const beside = join(dirname(path), `.${basename(path)}.${randomUUID()}.part`);
+  const file = await createWholeFile(path);
   try {
-    const handle = await open(beside, 'wx');
-    try {
-      await handle.writeFile(data);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(beside, path);
+    await file.write(data);
   } catch (error) {
-    await rm(beside, { force: true }).catch(() => undefined);
-    throw fileError(error, 'write', path);
+    await file.discard();
+    throw error;
   }
+  await file.publish();
+}
+
+/** A file that is being written beside its place. */
+export interface WholeFile {
+  /** Adds to what was written before; one call after the other. @throws as `writeFileAtomically` */
+  write(data: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<void>;
+  /** Puts it in its place, in that of an old file too. @throws as `writeFileAtomically`; then nothing is left beside */
+  publish(): Promise<void>;
+  /** Leaves nothing behind, and an old file as it is. */
+  discard(): Promise<void>;
+}
+
+/** The same as `writeFileAtomically`, for who has the pieces one after the other. Ends in `publish` or `discard`. */
+export async function createWholeFile(path: string): Promise<WholeFile> {
+  const beside = join(dirname(path), `.${basename(path)}.${randomUUID()}.part`);
+  const naming = (error: unknown): never => {
+    throw fileError(error, 'write', path);
+  };
+  const handle = await open(beside, 'wx').catch(naming);
+  const discard = async () => {
+    await handle.close().catch(() => undefined);
+    await rm(beside, { force: true }).catch(() => undefined);
+  };
+  return {
+    write: (data) => handle.writeFile(data).catch(naming),
+    discard,
+    async publish() {
+      try {
+        await handle.sync();
+        await handle.close();
+        await rename(beside, path);
+      } catch (error) {
+        await discard();
+        naming(error);
+      }
+    },
+  };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { readRows, writeFileAtomically } from '@surefoot/files';
+import { createWholeFile, readRows, type WholeFile } from '@surefoot/files';
 import { z } from 'zod';
 import type { Context } from './command';
 import { Interrupted, throwIfInterrupted } from './failure';
@@ -41,9 +41,12 @@ export async function readLines<Schema extends z.ZodType>(
   return rows;
 }
 
+/** Characters that are written to a file at once, or one line. */
+const pieceLength = 2 ** 20;
+
 /**
- * Runs `body`, which hands over finished lines. On stdout they appear at once; a file is written whole at the end, and
- * after Ctrl-C with what was finished.
+ * Runs `body`, which hands over finished lines, one after the other. On stdout they appear at once; those of a file go to the disk
+ * as they come, for together they may be more than memory holds, and get their name when all are there, or after Ctrl-C.
  */
 export async function writeLines(
   out: string,
@@ -51,27 +54,27 @@ export async function writeLines(
   body: (write: (value: unknown) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   if (out === '-') return body((value) => terminal.print(`${toJson(value)}\n`));
-  const lines: string[] = [];
-  const save = () => writeFileAtomically(out, pieces(lines));
+  let file: WholeFile | undefined;
+  let piece = '';
+  const flush = async () => {
+    file ??= await createWholeFile(out);
+    await file.write(piece);
+    piece = '';
+    return file;
+  };
   try {
-    await body(async (value) => void lines.push(toJson(value)));
+    await body(async (value) => {
+      piece += `${toJson(value)}\n`;
+      if (piece.length >= pieceLength) await flush();
+    }).catch(async (error: unknown) => {
+      if (error instanceof Interrupted) await (await flush()).publish();
+      throw error;
+    });
+    await (await flush()).publish();
   } catch (error) {
-    if (error instanceof Interrupted) await save();
+    await file?.discard();
     throw error;
   }
-  await save();
-}
-
-/** Lines in pieces of a megabyte or one line: all together may be longer than a text can be. */
-async function* pieces(lines: string[]): AsyncGenerator<Uint8Array> {
-  let piece = '';
-  for (const line of lines) {
-    piece += `${line}\n`;
-    if (piece.length < 2 ** 20) continue;
-    yield Buffer.from(piece);
-    piece = '';
-  }
-  yield Buffer.from(piece);
 }
 
 /**
