@@ -42,8 +42,8 @@ const betaBounds = [1e-4, 1e4] as const;
 
 /**
  * Draws ensembles, lets every mode choose its policy by them, and values it by the true means; the beta of each mode is the one at
- * which its mean KL over the draws is `kl`. A mode that reaches this KL at no beta is left out: `variance-weighted-kl-exact` keeps
- * away from uncertain arms however strong beta is.
+ * which its mean KL over the draws is `kl`. A mode that has this KL at no beta of 1e-4 to 1e4 is left out: one larger than any
+ * policy's, or a smaller one than `variance-weighted-kl-exact` has, which keeps away from uncertain arms however strong beta is.
  *
  * @throws DomainError invalid_argument as `checkBandit`
  */

@@ -106,7 +106,7 @@ function describe({ title, shows, smallSteps, simulated, policies }: Solved): st
   return [
     `${title}. ${shows}`,
     table(['mode', 'beta', 'P(worse)', 'mean gain', 'sd', 'policy if the estimate were right'], rows),
-    ...missing.map((mode) => `${mode}: no beta keeps it this close to the reference`),
+    ...missing.map((mode) => `${mode}: no beta was found at which it has this KL to the reference`),
     `small steps, in closed form: P(worse) vanilla ${plane.vanilla.toFixed(3)}, variance-aware ${plane.aware.toFixed(3)} (in any direction ${free.vanilla.toFixed(3)}, ${free.aware.toFixed(3)})`,
   ].join('\n');
 }

@@ -41,6 +41,12 @@ test("arms of one's own: every mode that can be at the KL asked for, equal refer
   }
 });
 
+test('a KL beyond that of the best arm alone is one that no mode has, and none is said to keep away from it', async () => {
+  const ended = await bandit('--means', '5,0', '--sds', '.1,.1', '--kl', '0.7');
+  expectDone(ended);
+  expect(ended.stdout).toContain('vanilla: no beta was found at which it has this KL to the reference');
+});
+
 test.each([
   [['--means', '1,2'], 2, 'arms of your own need both --means and --sds'],
   [['--means', '1,x', '--sds', '1,1'], 2, 'must be a finite number'],
