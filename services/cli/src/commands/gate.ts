@@ -10,7 +10,7 @@ import { runsFolder } from '../experiment/runs-file';
 import { UsageError } from '../failure';
 import { number, option, text } from '../option';
 
-const record = z.looseObject({ status: z.string() });
+const record = z.object({ status: z.string() });
 
 export const gate = defineCommand({
   name: 'gate',
@@ -25,15 +25,17 @@ export const gate = defineCommand({
   async run({ dir, minGain, confidence, run }) {
     const folder = findRun(dir, run);
     const id = basename(resolve(folder));
-    const { status } = record.parse(await readJson(join(folder, 'run.json')));
-    if (status !== 'completed')
+    const path = join(folder, 'run.json');
+    const { data } = record.safeParse(await readJson(path));
+    if (!data) throw new DomainError('failed_precondition', `${path} does not say how its run ended`);
+    if (data.status !== 'completed')
       throw new DomainError(
         'failed_precondition',
-        `run ${id} has not completed, it is ${status}: nothing to let through`,
+        `run ${id} has not completed, it is ${data.status}: nothing to let through`,
       );
     const bound = gainLowerBound(await judgedValues(folder), confidence);
     const isEnough = bound.lower >= minGain;
-    const sentence = `run ${id}: judged gain ${bound.mean.toFixed(3)}, above ${bound.lower.toFixed(3)} with ${100 * confidence} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
+    const sentence = `run ${id}: judged gain ${bound.mean.toFixed(3)}, above ${bound.lower.toFixed(3)} with ${Number((100 * confidence).toPrecision(6))} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
     return {
       document: { run: id, ...bound, confidence, minGain, passed: isEnough },
       text: `${sentence}: ${isEnough ? 'passed' : 'stopped'} at ${minGain}`,

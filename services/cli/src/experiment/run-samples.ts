@@ -1,32 +1,44 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
 import { readJsonLines } from '@surefoot/files';
 import type { Prompt } from '@surefoot/preference';
 import type { RunSamples } from '@surefoot/report';
 import { outcomesOf, type Measure, type RunRecord } from '@surefoot/risk';
+import { z } from 'zod';
 import { runsFolder } from './runs-file';
 
-interface Response {
-  response: string;
-  gold?: number;
-  judge?: number;
-}
+const response = z.object({ response: z.string(), gold: z.number().optional(), judge: z.number().optional() });
+type Response = z.output<typeof response>;
 
+const evaluationLine = z.object({
+  index: z.number(),
+  prompt: z.union([z.string(), z.array(z.object({ role: z.string(), content: z.string() }))]),
+  initial: response,
+  final: response.optional(),
+});
 /** One line of a run's evaluation.jsonl.gz. */
-export interface EvaluationLine {
-  index: number;
-  prompt: Prompt;
-  initial: Response;
-  final?: Response;
-}
+export type EvaluationLine = z.output<typeof evaluationLine>;
 
 const responsesShown = 5;
 
-/** The evaluation that a run's folder holds; nothing where it holds none. */
+/**
+ * The evaluation that a run's folder holds; nothing where it holds none.
+ *
+ * @throws DomainError failed_precondition where it is damaged: what is left would not be the run's
+ */
 export async function* readEvaluation(runFolder: string): AsyncGenerator<EvaluationLine> {
   const path = join(runFolder, 'evaluation.jsonl.gz');
   if (!existsSync(path)) return;
-  for await (const { value, problem } of readJsonLines(path)) if (!problem) yield value as EvaluationLine;
+  for await (const { line, value, problem } of readJsonLines(path)) {
+    const { data } = evaluationLine.safeParse(value);
+    if (!data)
+      throw new DomainError(
+        'failed_precondition',
+        `${path} is damaged: line ${line}: ${problem ?? 'not an evaluation'}`,
+      );
+    yield data;
+  }
 }
 
 /** Responses before and after training, of the best run and of the worst. */
