@@ -80,8 +80,8 @@ type Kind = NonNullable<FitOptions['kind']>;
 
 const remedies: Record<Kind, string> = {
   heads:
-    'start them wide and hold them there, for example by --init with {"head": 0.5} and --head-pull 0.3 ' +
-    '(less of either where accuracy on --eval-pairs falls), or fit --kind adapters',
+    'fit each on a draw of its own (--bootstrap); on a tuned trunk start them wide and hold them there, for example by ' +
+    '--init with {"head": 0.5} and --head-pull 0.3 (less of either where accuracy on --eval-pairs falls); or fit --kind adapters',
   adapters: 'fit each on a draw of its own (--bootstrap), or for fewer --epochs',
   full: 'fit each on a draw of its own (--bootstrap), for fewer --epochs, or from wider weights (--init)',
 };
