@@ -2,6 +2,7 @@ import type { Bandit, SimulatedMode } from '@surefoot/risk';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { fixed, percent, signed } from './numbers';
+import { methodStyle } from './palette';
 
 /** A bandit with what came of every mode. */
 export interface BanditResult {
@@ -83,7 +84,7 @@ function policiesChart({ Plot, draw }: Drawing, { bandit, policies }: BanditResu
             y1: 0,
             y2: 0.5,
             inset: 0.5,
-            fill: `var(--series-${arm - 1})`,
+            fill: methodStyle(arm - 1).color,
             fillOpacity: 0.55,
           }),
         ),

@@ -41,6 +41,14 @@ test("arms of one's own: every mode that can be at the KL asked for, equal refer
   }
 });
 
+test('more arms than there are colours begin again with the first', async () => {
+  expectDone(await bandit('--means', '1,2,3,4,5,6,7,8', '--sds', '1,1,1,1,1,1,1,1', '--out', 'eight'));
+  const svg = await readFile(join(work.path, 'eight/own-policies.svg'), 'utf8');
+  const used = [...svg.matchAll(/fill="var\((--series-\d+)\)"/g)].map(([, name]) => name!);
+  expect(new Set(used).size).toBe(7);
+  for (const name of used) expect(svg).toContain(`${name}:#`);
+});
+
 test('a KL beyond that of the best arm alone is one that no mode has, and none is said to keep away from it', async () => {
   const ended = await bandit('--means', '5,0', '--sds', '.1,.1', '--kl', '0.7');
   expectDone(ended);
