@@ -14,5 +14,10 @@ export { importEnsemble, type ImportOptions } from './import-ensemble';
 export { fitScoreNormaliser, normaliseScores, type NormalisedScores, type ScoreNormaliser } from './score-normaliser';
 export { scoreSequences } from './score-sequences';
 export { selectPairs, selectResponses } from './select-for-labels';
-export { writeBuiltinTask, type BuiltinTaskOptions } from './write-builtin-task';
+export {
+  writeBuiltinPairs,
+  writeBuiltinTask,
+  type BuiltinPairsOptions,
+  type BuiltinTaskOptions,
+} from './write-builtin-task';
 export { builtinConditions, type BuiltinConditions } from './builtin-conditions';

@@ -7,7 +7,7 @@ import { parseInitialisation, parseModelConfig } from '@surefoot/language-model'
 import { builtinTask, goldScore, parseGold, readPairs, readPrompts } from '@surefoot/preference';
 import { openBackend } from '@surefoot/tensor';
 import '@surefoot/tensor/testing';
-import { writeBuiltinTask, type BuiltinTaskOptions } from './write-builtin-task';
+import { writeBuiltinPairs, writeBuiltinTask, type BuiltinTaskOptions } from './write-builtin-task';
 
 // A machine under load takes several times as long.
 jest.setTimeout(60_000);
@@ -55,6 +55,15 @@ describe('writeBuiltinTask', () => {
       goldScore(gold, prompt as string, chosen, !chosenTruncated),
     );
     expect(scores.every(Number.isFinite)).toBe(true);
+  });
+
+  test('another data set of a task has the pairs that a whole task of its own would have', async () => {
+    const [task, other] = [await write('of-11'), await write('of-12', { dataSeed: 12, coverage: 'even', pairs: 20 })];
+    const path = join(task, 'pairs-12.jsonl');
+    await writeBuiltinPairs(task, path, { dataSeed: 12, coverage: 'even', pairs: 20 });
+    expect(await readFile(path, 'utf8')).toBe(await readFile(join(other, 'pairs.jsonl'), 'utf8'));
+    await expect(writeBuiltinPairs(task, path, { pairs: 0 })).rejects.toThrow('pairs is 0');
+    await expect(writeBuiltinPairs(root, path, {})).rejects.toMatchObject({ kind: 'not_found' });
   });
 
   test('covers one category unevenly and all four evenly, and judges all', async () => {

@@ -1,19 +1,23 @@
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { publishFolder, writeFileAtomically } from '@surefoot/files';
-import { disposeModel } from '@surefoot/language-model';
+import { disposeModel, loadModel, loadTokenizer, type LanguageModel, type Tokenizer } from '@surefoot/language-model';
 import { builtinGold, builtinTask, taskPrompts, type BuiltinTask, type PreferencePair } from '@surefoot/preference';
 import { builtinConfig, memberInitialisation, writeBaseModel, type BaseTraining } from './builtin-models';
 import { drawPairs } from './builtin-pairs';
 
-/** What of the built-in task can be chosen. */
-export interface BuiltinTaskOptions {
-  /** Decides the preference pairs; base model and judge pairs are the same for every data seed. Default 0. */
+/** The preference pairs of one data set of the built-in task. */
+export interface BuiltinPairsOptions {
+  /** Decides the pairs; base model and judge pairs are the same for every data seed. Default 0. */
   dataSeed?: number;
   /** Prompts of the pairs: `uneven` those of the first of four categories, `even` all. Default `uneven`. */
   coverage?: 'uneven' | 'even';
   /** Preference pairs for the reward members, default 300. */
   pairs?: number;
+}
+
+/** What of the built-in task can be chosen. */
+export interface BuiltinTaskOptions extends BuiltinPairsOptions {
   /** Preference pairs for the judge, over all prompts, default 3000. */
   judgePairs?: number;
   /** Default 8,000 sentences, 500 steps of 64. */
@@ -36,29 +40,57 @@ const fullBaseTraining: BaseTraining = { sentences: 8000, steps: 500, batchSize:
  * @throws DomainError already_exists where the folder holds something; invalid_argument naming an option out of range
  */
 export async function writeBuiltinTask(folder: string, options: BuiltinTaskOptions = {}): Promise<void> {
-  const { dataSeed = 0, coverage = 'uneven', pairs = 300, judgePairs = 3000 } = options;
-  const { baseTraining = fullBaseTraining, onProgress } = options;
-  checkWhole('dataSeed', dataSeed, 0, judgeSeed - 1);
-  checkWhole('pairs', pairs, 1, 1e6);
+  const { judgePairs = 3000, baseTraining = fullBaseTraining, onProgress } = options;
+  checkPairsOptions(options);
   checkWhole('judgePairs', judgePairs, 1, 1e6);
   const task = builtinTask();
-  const covered = { ...task, categories: coverage === 'uneven' ? task.categories.slice(0, 1) : task.categories };
   await publishFolder(folder, async (beside) => {
     await writeSettings(task, beside);
     const { model, tokenizer } = await writeBaseModel(task, join(beside, 'base'), baseTraining, (step) =>
       onProgress?.({ step: step + 1, steps: baseTraining.steps }),
     );
-    const draw = (prompts: string[], count: number, seed: number) =>
-      drawPairs(task, model, tokenizer, { prompts, count, seed, purpose: 'pairs' });
     try {
-      const drawn = await draw(taskPrompts(covered), pairs, dataSeed);
-      await writeRows(join(beside, 'pairs.jsonl'), drawn.map(pairRow));
-      const judged = await draw(taskPrompts(task), judgePairs, judgeSeed);
-      await writeRows(join(beside, 'judge-pairs.jsonl'), judged.map(pairRow));
+      await writePairs(join(beside, 'pairs.jsonl'), { task, model, tokenizer }, options);
+      const judge = { dataSeed: judgeSeed, coverage: 'even', pairs: judgePairs } as const;
+      await writePairs(join(beside, 'judge-pairs.jsonl'), { task, model, tokenizer }, judge);
     } finally {
       disposeModel(model);
     }
   });
+}
+
+/**
+ * Writes the pairs of another data set of a task that is there: those that `writeBuiltinTask` with these options would.
+ *
+ * @param folder of the task
+ * @param path   JSON lines, whole or not at all
+ * @throws DomainError as `writeBuiltinTask`; not_found where the folder has no base model
+ */
+export async function writeBuiltinPairs(folder: string, path: string, options: BuiltinPairsOptions): Promise<void> {
+  checkPairsOptions(options);
+  const base = join(folder, 'base');
+  const tokenizer = await loadTokenizer(base);
+  const model = await loadModel(base, { head: 'causal-lm', trainable: false });
+  try {
+    await writePairs(path, { task: builtinTask(), model, tokenizer }, options);
+  } finally {
+    disposeModel(model);
+  }
+}
+
+async function writePairs(
+  path: string,
+  { task, model, tokenizer }: { task: BuiltinTask; model: LanguageModel; tokenizer: Tokenizer },
+  { dataSeed = 0, coverage = 'uneven', pairs = 300 }: BuiltinPairsOptions,
+): Promise<void> {
+  const covered = { ...task, categories: coverage === 'uneven' ? task.categories.slice(0, 1) : task.categories };
+  const options = { prompts: taskPrompts(covered), count: pairs, seed: dataSeed, purpose: 'pairs' };
+  await writeRows(path, (await drawPairs(task, model, tokenizer, options)).map(pairRow));
+}
+
+function checkPairsOptions({ dataSeed = 0, pairs = 300 }: BuiltinPairsOptions): void {
+  checkWhole('dataSeed', dataSeed, 0, judgeSeed - 1);
+  checkWhole('pairs', pairs, 1, 1e6);
 }
 
 async function writeSettings(task: BuiltinTask, folder: string): Promise<void> {

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { defineCommand } from '../command';
-import { readExperiment, withFlags } from '../experiment/config';
+import { builtinTaskFiles } from '../experiment/builtin-task';
+import { readExperiment, withFlags, type PrepareBuiltinTask } from '../experiment/config';
 import { failureReason } from '../experiment/runs-file';
 import { runExperiment } from '../experiment/run-experiment';
 import { integer, option, text } from '../option';
@@ -22,7 +25,8 @@ export const experimentIndex = defineCommand({
   },
   async run({ config: file, out, index, address: at, seed, weights, backend }, context) {
     const trainers = at?.split(',');
-    const config = withFlags(await readExperiment(file, { remote: trainers !== undefined }), { seed, weights });
+    const read = await readExperiment(file, trainers ? { remote: true } : { prepare: findBuiltinTask(out) });
+    const config = withFlags(read, { seed, weights });
     const options = { out, workers: 1, trainers, resume: true, index, backend };
     const { plan, lines } = await runExperiment(config, options, context);
     const line = lines.find((each) => each.index === index);
@@ -35,3 +39,18 @@ export const experimentIndex = defineCommand({
     return { document: line, text: `run ${id} completed in ${(line.seconds ?? 0).toFixed(1)} s` };
   },
 });
+
+/** Pods share the task and the models, so none of them makes any: they are there, or the run is refused. */
+function findBuiltinTask(out: string): PrepareBuiltinTask {
+  return async (settings) => {
+    const files = builtinTaskFiles(resolve(out), settings);
+    const missing = [...files.blocks.map(({ ensemble }) => ensemble), files.judge].find(
+      (folder) => !existsSync(join(folder, 'ensemble.json')),
+    );
+    if (missing === undefined) return files;
+    throw new DomainError(
+      'failed_precondition',
+      `${missing} is not there yet: make it first with surefoot experiment run --prepare-only --out ${out}`,
+    );
+  };
+}

@@ -1,13 +1,18 @@
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { defineCommand } from '../command';
-import { readExperiment, withFlags } from '../experiment/config';
+import { prepareBuiltinTask } from '../experiment/builtin-task';
+import { readExperiment, withFlags, type PrepareBuiltinTask } from '../experiment/config';
 import { writeReport } from '../experiment/report';
 import { runExperiment } from '../experiment/run-experiment';
 import { failureReason } from '../experiment/runs-file';
 import { runTable } from '../experiment/run-table';
+import { UsageError } from '../failure';
 import { defaultOutput } from '../local/output-folder';
+import { withClaim } from '../local/pid-file';
 import { policyWeights } from '../model-options';
+import { z } from 'zod';
 import { address, backend, flag, integer, option, text } from '../option';
 
 export const experimentOptions = {
@@ -20,16 +25,36 @@ export const experimentOptions = {
   backend,
 };
 
+const dataSeedList = z
+  .union([text.transform((list) => list.split(',')), z.array(z.unknown())])
+  .pipe(z.array(integer({ min: 0, max: 2 ** 40 - 1 })));
+
 export const experimentRun = defineCommand({
   name: 'experiment run',
   summary: 'many paired runs of several methods, and their report',
   example: 'experiment run --config experiment.yaml --out uneven --workers 2',
   ownConfig: true,
-  options: { ...experimentOptions, resume: option('', 'go on with what the folder holds', flag) },
-  async run({ config: file, out = defaultOutput('experiment'), address: at, seed, weights, ...options }, context) {
+  options: {
+    ...experimentOptions,
+    dataSeeds: option('<list>', 'of the built-in task, in place of those of the file', dataSeedList.optional()),
+    prepareOnly: option('', 'only write the built-in task and fit its models, for experiment index', flag),
+    resume: option('', 'go on with what the folder holds', flag),
+  },
+  async run({ config: file, out = defaultOutput('experiment'), dataSeeds, prepareOnly, ...given }, context) {
+    const { address: at, seed, weights, ...options } = given;
     const trainers = at?.split(',');
-    const config = withFlags(await readExperiment(file, { remote: trainers !== undefined }), { seed, weights });
-    const { lines } = await runExperiment(config, { ...options, out, trainers }, context);
+    const folder = resolve(out);
+    let asksForTask = false;
+    const prepare: PrepareBuiltinTask = (settings) => {
+      asksForTask = true;
+      const chosen = { ...settings, dataSeeds: dataSeeds ?? settings.dataSeeds };
+      return withClaim(folder, () => prepareBuiltinTask(folder, chosen, options.backend, context));
+    };
+    const read = await readExperiment(file, trainers ? { remote: true } : { prepare });
+    if (!asksForTask && (dataSeeds || prepareOnly))
+      throw new UsageError(`--data-seeds and --prepare-only are for a builtinTask, and ${file} has none`);
+    if (prepareOnly) return { document: { folder: out }, text: `the built-in task and its models are in ${out}` };
+    const { lines } = await runExperiment(withFlags(read, { seed, weights }), { ...options, out, trainers }, context);
     const failed = lines.filter(({ status }) => status === 'failed');
     if (failed.length === lines.length)
       throw new DomainError(

@@ -3,15 +3,11 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson, writeFileAtomically } from '@surefoot/files';
-import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import { resolvePpoConfig, type PpoMode } from '@surefoot/ppo';
-import { readPairs } from '@surefoot/preference';
 import type { BackendName } from '@surefoot/tensor';
 import type { z } from 'zod';
-import { defineCommand, type Context } from '../command';
-import { compute } from '../compute/compute';
-import { computeFit } from '../compute/fit';
-import { machine } from '../compute/machine';
+import { defineCommand } from '../command';
+import { builtinTaskSchema, prepareBuiltinTask, type BuiltinTaskFiles } from '../experiment/builtin-task';
 import type { ExperimentConfig } from '../experiment/config';
 import { writeReport } from '../experiment/report';
 import { runExperiment } from '../experiment/run-experiment';
@@ -86,10 +82,12 @@ export const quickstart = defineCommand({
     return withClaim(folder, async (claim) => {
       const choices = await resolveChoices(folder, given);
       try {
-        await prepare(folder, choices, context);
-        const config = quickstartExperiment(folder, choices);
-        const { runs } = choices;
-        context.terminal.note(`3/4 three services, ${runs} vanilla and ${runs} variance-aware PPO runs`);
+        const { runs, dataSeed, members, baseSteps, judgePairs } = choices;
+        context.terminal.note(`1/3 the built-in task, ${members} reward models and an independent judge`);
+        const settings = builtinTaskSchema.parse({ dataSeeds: [dataSeed], members, baseSteps, judgePairs });
+        const files = await prepareBuiltinTask(folder, settings, choices.backend, context);
+        const config = quickstartExperiment(files, choices);
+        context.terminal.note(`2/3 three services, ${runs} vanilla and ${runs} variance-aware PPO runs`);
         const options = { out: folder, workers, resume: true, claim, backend: choices.backend };
         await runExperiment(config, options, context);
       } catch (error) {
@@ -97,7 +95,7 @@ export const quickstart = defineCommand({
           ? new Interrupted(`interrupted: go on with surefoot quickstart --out ${out}`)
           : error;
       }
-      context.terminal.note('4/4 report');
+      context.terminal.note('3/3 report');
       const { report, html, verdict } = await writeReport([folder]);
       return {
         document: { folder: out, html, verdict, report },
@@ -131,72 +129,8 @@ async function resolveChoices(folder: string, given: Partial<Choices>): Promise<
   return choices;
 }
 
-/** Task, ensemble and judge, as far as the folder does not hold them. */
-async function prepare(folder: string, choices: Choices, context: Context): Promise<void> {
-  context.terminal.note(`1/4 the built-in task → ${join(folder, 'task')}`);
-  await writeTask(folder, choices, context);
-  context.terminal.note(`2/4 ${choices.members} reward models and an independent judge → ${join(folder, 'ensemble')}`);
-  await fitModels(folder, choices, context);
-}
-
-async function writeTask(folder: string, choices: Choices, context: Context): Promise<void> {
-  const { dataSeed, baseSteps, judgePairs, backend: name } = choices;
-  const task = join(folder, 'task');
-  if (existsSync(task)) return;
-  const baseTraining = { sentences: 8000, steps: baseSteps, batchSize: 64 };
-  const options = { folder: task, dataSeed, judgePairs, baseTraining };
-  await compute('writeTask', { label: 'base model', backend: name, options }, context);
-}
-
-/** The ensemble and the judge, each in a thread of its own. */
-async function fitModels(
-  folder: string,
-  { members, dataSeed, backend: name }: Choices,
-  context: Context,
-): Promise<void> {
-  const task = (file: string) => join(folder, 'task', file);
-  const fit = async (
-    what: 'ensemble' | 'judge',
-    from: { pairs: string; config: string; init?: string; members: number; seed: number; atOnce?: number },
-  ) => {
-    const out = join(folder, what);
-    if (existsSync(join(out, 'ensemble.json'))) return;
-    const options = {
-      name: what,
-      out,
-      members: from.members,
-      seed: from.seed,
-      pairs: (await readPairs([task(from.pairs)])).pairs,
-      config: parseModelConfig(await readJson(task(from.config)), task(from.config)),
-      initialisation:
-        from.init === undefined ? undefined : parseInitialisation(await readJson(task(from.init)), task(from.init)),
-      tokenizerFolder: task('base'),
-    };
-    await computeFit({ label: what, backend: name, options, atOnce: from.atOnce }, context);
-  };
-  // Both are waited for, so that no thread is left when one fails.
-  const fits = await Promise.allSettled([
-    fit('ensemble', {
-      pairs: 'pairs.jsonl',
-      config: 'member-config.json',
-      init: 'member-init.json',
-      members,
-      seed: dataSeed,
-      // The judge takes longer than the whole ensemble, and keeps a processor to itself.
-      atOnce: Math.max(1, machine(context.env).threads - 1),
-    }),
-    fit('judge', { pairs: 'judge-pairs.jsonl', config: 'judge-config.json', members: 1, seed: judgeSeed }),
-  ]);
-  const failure = fits.find((result) => result.status === 'rejected');
-  if (failure) throw failure.reason;
-}
-
-/** The judge shares no seed with a member. */
-const judgeSeed = 2 ** 40;
-
-function quickstartExperiment(folder: string, choices: Choices): ExperimentConfig {
-  const { runs, dataSeed, iterations, referenceSamples, evaluationSamples, seed: firstSeed } = choices;
-  const task = (file: string) => join(folder, 'task', file);
+function quickstartExperiment(files: BuiltinTaskFiles, choices: Choices): ExperimentConfig {
+  const { runs, iterations, referenceSamples, evaluationSamples, seed: firstSeed } = choices;
   const method = (mode: PpoMode) => ({
     name: mode,
     // The headline experiment uses no clamp.
@@ -211,12 +145,9 @@ function quickstartExperiment(folder: string, choices: Choices): ExperimentConfi
   });
   return {
     name: 'quickstart',
-    policy: task('base'),
-    blocks: [{ name: `data-${dataSeed}`, ensemble: { folder: join(folder, 'ensemble') } }],
-    judge: { folder: join(folder, 'judge') },
-    gold: task('gold.json'),
-    prompts: task('prompts.jsonl'),
-    evalPrompts: task('eval-prompts.jsonl'),
+    ...files,
+    blocks: files.blocks.map(({ name, ensemble }) => ({ name, ensemble: { folder: ensemble } })),
+    judge: { folder: files.judge },
     methods: [method('vanilla'), method('variance-weighted-kl')],
     runs,
     seed: firstSeed,

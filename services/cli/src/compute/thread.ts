@@ -8,7 +8,12 @@ import {
   trainNextToken,
   type TrainNextTokenOptions,
 } from '@surefoot/language-model';
-import { writeBuiltinTask, type BuiltinTaskOptions } from '@surefoot/reward';
+import {
+  writeBuiltinPairs,
+  writeBuiltinTask,
+  type BuiltinPairsOptions,
+  type BuiltinTaskOptions,
+} from '@surefoot/reward';
 import { exposeToParent } from '@surefoot/service';
 import { openBackend, type Backend, type BackendName, type BackendOptions } from '@surefoot/tensor';
 import type { StepReport } from './compute';
@@ -26,6 +31,12 @@ const procedures = {
     await open(backend, machine);
     const { folder, ...task } = options;
     await writeBuiltinTask(folder, { ...task, onProgress: ({ step, steps }) => report({ done: step, total: steps }) });
+  },
+
+  async writePairs({ backend, machine, options }: Job<BuiltinPairsOptions & { folder: string; path: string }>) {
+    await open(backend, machine);
+    const { folder, path, ...pairs } = options;
+    await writeBuiltinPairs(folder, path, pairs);
   },
 
   async pretrain({ backend, machine, options }: Job<PretrainOptions>) {

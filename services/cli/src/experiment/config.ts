@@ -4,6 +4,7 @@ import { DomainError } from '@surefoot/errors';
 import type { PpoConfig } from '@surefoot/ppo';
 import { z } from 'zod';
 import { readYaml } from '../options-file';
+import { builtinTaskSchema, type BuiltinTaskFiles, type BuiltinTaskSettings } from './builtin-task';
 import { resolvePpoKeys } from './ppo-keys';
 
 /** Where a scorer is: a model folder to serve, or a service that runs. */
@@ -92,6 +93,10 @@ const experimentSchema = z.strictObject({
   methods: z.array(method).min(1),
   runs: z.int().min(1).max(100_000),
 });
+/** The built-in task in the place of everything that it stands for. */
+const builtinExperimentSchema = experimentSchema
+  .omit({ policy: true, judge: true, gold: true, prompts: true, evalPrompts: true, blocks: true })
+  .extend({ builtinTask: builtinTaskSchema });
 const runSchema = z.strictObject({
   ...shared,
   ensemble: path.optional(),
@@ -103,10 +108,14 @@ const runSchema = z.strictObject({
  * Reads an experiment. Paths count from the file's own folder, or else from the current one.
  *
  * @param options.remote true where trainer services read the files: their paths then stay as written
- * @throws DomainError invalid_argument naming file, key and reason; not_found
+ * @param options.prepare makes the built-in task where the file asks for it, and says where it is
+ * @throws DomainError invalid_argument naming file, key and reason; not_found; what `prepare` throws
  */
-export async function readExperiment(file: string, options: ReadOptions = {}): Promise<ExperimentConfig> {
-  const content = check(experimentSchema, await readYaml(file), file);
+export async function readExperiment(
+  file: string,
+  { prepare, ...options }: ReadOptions & { prepare?: PrepareBuiltinTask } = {},
+): Promise<ExperimentConfig> {
+  const content = await withBuiltinTask(await readYaml(file), file, prepare);
   const config = {
     name: content.name ?? 'experiment',
     ...resolveShared(content, file, options),
@@ -125,6 +134,21 @@ export async function readExperiment(file: string, options: ReadOptions = {}): P
     `${file}: methods`,
   );
   return config;
+}
+
+/** Makes the built-in task, or finds it. */
+export type PrepareBuiltinTask = (settings: BuiltinTaskSettings) => Promise<BuiltinTaskFiles>;
+
+async function withBuiltinTask(content: unknown, file: string, prepare: PrepareBuiltinTask | undefined) {
+  if (!z.object({ builtinTask: z.unknown() }).safeParse(content).data?.builtinTask)
+    return check(experimentSchema, content, file);
+  const { builtinTask, ...rest } = check(builtinExperimentSchema, content, file);
+  if (!prepare)
+    throw new DomainError(
+      'invalid_argument',
+      `${file}: trainer services do not know the builtinTask: leave out --address`,
+    );
+  return { ...rest, ...(await prepare(builtinTask)) };
 }
 
 /** The plan of an experiment that has run, from its folder alone. */

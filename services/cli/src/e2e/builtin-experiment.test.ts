@@ -1,0 +1,73 @@
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { stringify } from 'yaml';
+import { expectDone, surefoot, timelessRuns, workFolder } from './testing';
+
+const experiment = {
+  name: 'tiny',
+  builtinTask: { dataSeeds: [11, 12], members: 2, baseSteps: 20, judgePairs: 64, pairs: 40 },
+  methods: ['vanilla', 'variance-weighted-kl'],
+  runs: 1,
+  ppo: { iterations: 2, referenceSamples: 64, evaluationSamples: 64, weightClamp: [0, 'none'] },
+};
+
+let work: Awaited<ReturnType<typeof workFolder>>;
+beforeAll(async () => {
+  work = await workFolder();
+  await writeFile(join(work.path, 'tiny.yaml'), stringify(experiment));
+});
+afterAll(() => work.remove());
+
+const run = (...words: string[]) =>
+  surefoot(['experiment', ...words, '--config', 'tiny.yaml', '--backend', 'wasm'], { cwd: work.path });
+
+test('an experiment on the built-in task makes it, an ensemble a data seed, and runs a block of each', async () => {
+  expectDone(await run('run', '--out', 'whole'));
+  const lines = (await readFile(join(work.path, 'whole/runs.jsonl'), 'utf8')).trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line)).map(({ method, block, status }) => [method, block, status])).toEqual([
+    ['vanilla', 'data-11', 'completed'],
+    ['variance-weighted-kl', 'data-11', 'completed'],
+    ['vanilla', 'data-12', 'completed'],
+    ['variance-weighted-kl', 'data-12', 'completed'],
+  ]);
+  const pairs = await Promise.all(
+    ['task/pairs.jsonl', 'pairs-12.jsonl'].map((file) => readFile(join(work.path, 'whole', file), 'utf8')),
+  );
+  expect(pairs[0]).not.toBe(pairs[1]);
+}, 120_000);
+
+test('runs by index do not make the task, and give the same runs once it is there', async () => {
+  const early = await run('index', '--out', 'indexed', '--index', '0');
+  expect(early.status).toBe(1);
+  expect(early.stderr).toContain('make it first with surefoot experiment run --prepare-only');
+  expectDone(await run('run', '--out', 'indexed', '--prepare-only'));
+  expect(existsSync(join(work.path, 'indexed/runs'))).toBe(false);
+  for (const index of ['0', '1', '2', '3']) expectDone(await run('index', '--out', 'indexed', '--index', index));
+  expect(await timelessRuns(join(work.path, 'indexed'))).toBe(await timelessRuns(join(work.path, 'whole')));
+}, 180_000);
+
+test('other data seeds are one flag, and a folder keeps those it was made with', async () => {
+  const refused = await run('run', '--out', 'whole', '--resume', '--data-seeds', '12');
+  expect(refused.status).toBe(1);
+  expect(refused.stderr).toContain('dataSeeds [11,12], not [12]');
+  expectDone(await run('run', '--out', 'other', '--data-seeds', '12', '--prepare-only'));
+  // The same pairs, whichever place the seed has.
+  const pairs = (file: string) => readFile(join(work.path, file), 'utf8');
+  expect(await pairs('other/task/pairs.jsonl')).toBe(await pairs('whole/pairs-12.jsonl'));
+}, 120_000);
+
+test.each([
+  [{ ...experiment, policy: 'base' }, [], 1, 'unknown policy'],
+  [{ ...experiment, builtinTask: { dataSeeds: [1, 1] } }, [], 1, 'must all differ'],
+  [{ ...experiment, builtinTask: { dataSeeds: [1], colour: 'red' } }, [], 1, 'unknown builtinTask: colour'],
+  [experiment, ['--address', 'localhost:1'], 1, 'trainer services do not know the builtinTask'],
+  [experiment, ['--data-seeds', '1,x'], 2, 'must be a finite number'],
+])('%j %j is refused', async (content, words, status, message) => {
+  await writeFile(join(work.path, 'bad.yaml'), stringify(content));
+  const bad = ['experiment', 'run', '--config', 'bad.yaml', '--out', 'bad', ...words];
+  const ended = await surefoot(bad, { cwd: work.path });
+  expect(ended.stderr).toContain(message);
+  expect(ended.status).toBe(status);
+});
