@@ -53,15 +53,17 @@ export interface ResolvedFit {
   adapters: AdapterSettings;
 }
 
-/** Called after each step of each member. */
+/** Called after each step of each member, and of what comes before the members. */
 export interface FitProgress {
-  /** Counted from 0; `trunk` while what heads share is tuned. */
-  member: number | 'trunk';
+  /** Counted from 0; `trunk` while what heads share is tuned, `texts` while texts pass through it. */
+  member: number | 'trunk' | 'texts';
   members: number;
+  /** Counted from 0. */
   step: number;
+  /** Of `texts`, passes: one holds several texts. */
   steps: number;
-  /** Mean over the pairs of the step, nats. */
-  loss: number;
+  /** Mean over the pairs of the step, nats; null for `texts`. */
+  loss: number | null;
 }
 
 const trainingDefaults: MemberTraining = {

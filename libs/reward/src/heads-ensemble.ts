@@ -81,7 +81,7 @@ export function headsOnTrunk(trunk: LanguageModel, heads: tf.Tensor2D): LoadedMe
 }
 
 async function openHeadsFit(options: FitOptions, { training, heads }: ResolvedFit): Promise<MemberFit> {
-  const { base, config, tokenizerFolder, out, initialisation, weights = 'auto', onWarning } = options;
+  const { base, config, tokenizerFolder, out, initialisation, weights = 'auto', onWarning, onProgress } = options;
   if (base === undefined && !heads.tuneTrunk)
     throw new DomainError(
       'invalid_argument',
@@ -101,7 +101,9 @@ async function openHeadsFit(options: FitOptions, { training, heads }: ResolvedFi
   let known: HiddenStates | undefined;
   // As the members will be served: from the published folder.
   const openTrunk = async () => (model ??= await loadFrozen(trunk, { weights, onWarning }));
-  const openStates = async () => (known ??= keepHiddenStates(await openTrunk(), training.tokenBudget));
+  const onPass = (step: number, steps: number) =>
+    onProgress?.({ member: 'texts', members: options.members, step, steps, loss: null });
+  const openStates = async () => (known ??= keepHiddenStates(await openTrunk(), training.tokenBudget, onPass));
   return {
     tokenizer,
     maxTokens: geometry.maxPositions,

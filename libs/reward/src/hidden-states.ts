@@ -19,8 +19,13 @@ export interface HiddenStates {
  * Hidden states of a trunk that does not change, kept in this process' memory: H numbers a sequence.
  *
  * @param tokenBudget padded tokens of one pass at most; fewer where memory is short
+ * @param onPass      called after each pass, counted from 0, of those that the sequences asked for take
  */
-export function keepHiddenStates(trunk: LanguageModel, tokenBudget: number): HiddenStates {
+export function keepHiddenStates(
+  trunk: LanguageModel,
+  tokenBudget: number,
+  onPass?: (pass: number, passes: number) => void,
+): HiddenStates {
   const { hiddenSize } = trunk.config;
   const known = new Map<Int32Array, Float32Array>();
 
@@ -29,7 +34,8 @@ export function keepHiddenStates(trunk: LanguageModel, tokenBudget: number): Hid
     const longest = lengths.reduce((a, b) => Math.max(a, b), 1);
     const plan = { longest, limit: tokenBudget, purpose: 'scoring' } as const;
     const budget = tokensThatFit(rewardConfig(trunk.config), plan);
-    for (const bucket of lengthBuckets(lengths, budget)) {
+    const buckets = lengthBuckets(lengths, budget);
+    for (const [pass, bucket] of buckets.entries()) {
       const batch = packSequences(bucket.map((i) => sequences[i]!));
       const hidden = tf.tidy(() => hiddenStates(trunk, batch, lastTokenRows(batch)));
       try {
@@ -39,6 +45,7 @@ export function keepHiddenStates(trunk: LanguageModel, tokenBudget: number): Hid
       } finally {
         hidden.dispose();
       }
+      onPass?.(pass, buckets.length);
     }
   }
 

@@ -181,6 +181,19 @@ describe('simulated at a matched KL of .2', () => {
     expect(simulateBandit(bandit, { kl: 0.05, modes, draws: 500 }).map(({ mode }) => mode)).toEqual(['vanilla']);
   });
 
+  test('units do not matter: values and errors a thousandth as large give the same, at a thousandth of beta', () => {
+    const { means, variances, reference } = banditCases[0]!.bandit;
+    const small = { reference, means: means.map((m) => m / 1000), variances: variances.map((v) => v / 1e6) };
+    const modes = ['vanilla', 'inverse-variance', 'uwo', 'variance-weighted-kl'] as const;
+    const options = { kl, modes, draws: 200, lambda: 0 };
+    const [of, alike] = [simulateBandit(banditCases[0]!.bandit, options), simulateBandit(small, options)];
+    expect(alike.map(({ mode, worse }) => [mode, worse.p])).toEqual(of.map(({ mode, worse }) => [mode, worse.p]));
+  });
+
+  test('more draws than memory holds are refused', () => {
+    expect(() => simulateBandit(banditCases[0]!.bandit, { kl, draws: 1e6, members: 100 })).toThrow('too many to hold');
+  });
+
   test('the same seed gives the same numbers', () => {
     const run = (seed: number) => simulateBandit(banditCases[0]!.bandit, { kl: 0.1, draws: 200, modes: ['wco'], seed });
     expect(run(3)).toEqual(run(3));

@@ -1,3 +1,4 @@
+import { DomainError } from '@surefoot/errors';
 import { seededIntegers } from '../bootstrap';
 import { mean, quantile, standardDeviation } from '../moments';
 import { type Bandit, checkBandit, dot, klOf } from './bandit';
@@ -38,19 +39,26 @@ export interface SimulationOptions extends Partial<ModeOptions> {
 }
 
 const levels = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
-const betaBounds = [1e-4, 1e4] as const;
+const betaBounds = [1e-8, 1e8] as const;
+/** Numbers that all draws together may hold. */
+const mostNumbers = 5e7;
 
 /**
  * Draws ensembles, lets every mode choose its policy by them, and values it by the true means; the beta of each mode is the one at
- * which its mean KL over the draws is `kl`. A mode that has this KL at no beta of 1e-4 to 1e4 is left out: one larger than any
+ * which its mean KL over the draws is `kl`. A mode that has this KL at no beta of 1e-8 to 1e8 is left out: one larger than any
  * policy's, or a smaller one than `variance-weighted-kl-exact` has, which keeps away from uncertain arms however strong beta is.
  *
- * @throws DomainError invalid_argument as `checkBandit`
+ * @throws DomainError invalid_argument as `checkBandit`; resource_exhausted where `draws · members · arms` is beyond 5e7
  */
 export function simulateBandit(bandit: Bandit, options: SimulationOptions): SimulatedMode[] {
   checkBandit(bandit);
   const { kl, draws = 20_000, members = 10, seed = 1, modes = banditModes } = options;
   const { reference, means } = bandit;
+  if (draws * members * means.length > mostNumbers)
+    throw new DomainError(
+      'resource_exhausted',
+      `${draws} draws of ${members} members on ${means.length} arms are too many to hold: at most ${mostNumbers} numbers`,
+    );
   const modeOptions = { ...defaultModeOptions, ...options };
   const estimates = drawEstimates(bandit, { draws, members, seed });
   const start = dot(reference, means);

@@ -37,19 +37,21 @@ export async function computeFit(
   let fittedBefore = 0;
   let computes: Backend | undefined;
   let progress: Progress | undefined;
-  let isOfTrunk = false;
+  let stage: 'trunk' | 'texts' | 'members' | undefined;
+  let memberSteps = 0;
   const report = ({ member, steps, loss }: FitProgress) => {
     if (!progress && computes) terminal.note(`${label}: ${describeBackend(computes)}`);
-    if (member === 'trunk') {
-      progress ??= terminal.progress(`${label}, trunk`, steps, 'steps');
-      isOfTrunk = true;
-    } else if (!progress || isOfTrunk) {
+    const now = typeof member === 'number' ? 'members' : member;
+    if (now !== stage) {
       progress?.finish();
-      isOfTrunk = false;
-      progress = terminal.progress(label, members * steps, 'steps');
-      progress.advance(fittedBefore * steps);
+      stage = now;
+      const [name, total] = now === 'members' ? [label, members * steps] : [`${label}, ${now}`, steps];
+      progress = terminal.progress(name, total, now === 'texts' ? 'passes' : 'steps');
+      // Texts that members are not fitted to come after the first of them.
+      if (now === 'members') progress.advance(fittedBefore * steps + memberSteps);
     }
-    progress.advance(1, `loss ${loss.toFixed(3)}`);
+    if (now === 'members') memberSteps += 1;
+    progress?.advance(1, loss === null ? undefined : `loss ${loss.toFixed(3)}`);
   };
   const procedures = { report, warn: (message: string) => terminal.note(message) };
   const job = { ...options, created: new Date().toISOString() };
