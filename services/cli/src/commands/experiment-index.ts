@@ -21,11 +21,12 @@ export const experimentIndex = defineCommand({
     address: experimentOptions.address,
     seed: experimentOptions.seed,
     weights: experimentOptions.weights,
+    taskDir: experimentOptions.taskDir,
     backend: experimentOptions.backend,
   },
-  async run({ config: file, out, index, address: at, seed, weights, backend }, context) {
+  async run({ config: file, out, taskDir = out, index, address: at, seed, weights, backend }, context) {
     const trainers = at?.split(',');
-    const read = await readExperiment(file, trainers ? { remote: true } : { prepare: findBuiltinTask(out) });
+    const read = await readExperiment(file, trainers ? { remote: true } : { prepare: findBuiltinTask(taskDir) });
     const config = withFlags(read, { seed, weights });
     const options = { out, workers: 1, trainers, resume: true, index, backend };
     const { plan, lines } = await runExperiment(config, options, context);
@@ -41,16 +42,16 @@ export const experimentIndex = defineCommand({
 });
 
 /** Pods share the task and the models, so none of them makes any: they are there, or the run is refused. */
-function findBuiltinTask(out: string): PrepareBuiltinTask {
+function findBuiltinTask(folder: string): PrepareBuiltinTask {
   return async (settings) => {
-    const files = builtinTaskFiles(resolve(out), settings);
+    const files = builtinTaskFiles(resolve(folder), settings);
     const missing = [...files.blocks.map(({ ensemble }) => ensemble), files.judge].find(
-      (folder) => !existsSync(join(folder, 'ensemble.json')),
+      (each) => !existsSync(join(each, 'ensemble.json')),
     );
     if (missing === undefined) return files;
     throw new DomainError(
       'failed_precondition',
-      `${missing} is not there yet: make it first with surefoot experiment run --prepare-only --out ${out}`,
+      `${missing} is not there yet: make it first with surefoot experiment run --prepare-only --task-dir ${folder}`,
     );
   };
 }

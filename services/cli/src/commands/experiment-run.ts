@@ -22,6 +22,11 @@ export const experimentOptions = {
   address: option('<host:port,…>', 'trainer services to use instead of own processes', address.optional()),
   seed: option('<n>', 'of run 0, in place of that of the file', integer({ min: 0 }).optional()),
   weights: policyWeights,
+  taskDir: option(
+    '<dir>',
+    'folder of the built-in task and its models, which experiments may share; default that of the experiment',
+    text.optional(),
+  ),
   backend,
 };
 
@@ -40,10 +45,13 @@ export const experimentRun = defineCommand({
     prepareOnly: option('', 'only write the built-in task and fit its models, for experiment index', flag),
     resume: option('', 'go on with what the folder holds', flag),
   },
-  async run({ config: file, out = defaultOutput('experiment'), dataSeeds, prepareOnly, ...given }, context) {
+  async run(
+    { config: file, out = defaultOutput('experiment'), taskDir = out, dataSeeds, prepareOnly, ...given },
+    context,
+  ) {
     const { address: at, seed, weights, ...options } = given;
     const trainers = at?.split(',');
-    const folder = resolve(out);
+    const folder = resolve(taskDir);
     let asksForTask = false;
     const prepare: PrepareBuiltinTask = (settings) => {
       asksForTask = true;
@@ -53,7 +61,8 @@ export const experimentRun = defineCommand({
     const read = await readExperiment(file, trainers ? { remote: true } : { prepare });
     if (!asksForTask && (dataSeeds || prepareOnly))
       throw new UsageError(`--data-seeds and --prepare-only are for a builtinTask, and ${file} has none`);
-    if (prepareOnly) return { document: { folder: out }, text: `the built-in task and its models are in ${out}` };
+    if (prepareOnly)
+      return { document: { folder: taskDir }, text: `the built-in task and its models are in ${taskDir}` };
     const { lines } = await runExperiment(withFlags(read, { seed, weights }), { ...options, out, trainers }, context);
     const failed = lines.filter(({ status }) => status === 'failed');
     if (failed.length === lines.length)
