@@ -88,8 +88,11 @@ const runProgram = (env = process.env) =>
     const results = await Promise.all(
       [0, 1].map(async () => {
         const worker = new Worker(code, { eval: true });
-        const message = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
-        const status = await new Promise((resolve) => worker.once('exit', resolve));
+        // Both at once: a worker may end in the same turn in which its message comes.
+        const [message, status] = await Promise.all([
+          new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
+          new Promise((resolve) => worker.once('exit', resolve)),
+        ]);
         return { message, status };
       }),
     );
