@@ -16,7 +16,7 @@ export interface BanditResult {
   simulated: readonly SimulatedMode[];
 }
 
-const rowHeight = 44;
+const rowHeight = 50;
 const row = { marginTop: 4, marginLeft: 20, marginRight: 24 };
 
 /** The arms, what each mode chooses, and what it gains. */
@@ -49,7 +49,11 @@ function armsChart({ Plot, draw }: Drawing, { title, bandit }: BanditResult): Fi
       return [
         rowLabel(Plot, name, `${name}: ${signed(value)} ± ${fixed(high - value)}, reference ${percent(share)}`),
         Plot.link([name], { fy, x1: low, x2: high, y1: 0.25, y2: 0.25, stroke: 'var(--series-1)', strokeWidth: 5 }),
-        Plot.dot([name], { fy, x: value, y: 0.25, r: 5, fill: 'currentColor' }),
+        Plot.dot([name], {
+          ...{ fy, x: value, y: 0.25, r: 5, fill: 'currentColor' },
+          title: () =>
+            `${name}: ${signed(value)}, one reward model says ${signed(low)} to ${signed(high)} two times in three`,
+        }),
       ];
     }),
   });
@@ -86,6 +90,7 @@ function policiesChart({ Plot, draw }: Drawing, { bandit, policies }: BanditResu
             inset: 0.5,
             fill: methodStyle(arm - 1).color,
             fillOpacity: 0.55,
+            title: () => `${mode}, arm ${arm}: ${percent(end - start)}`,
           }),
         ),
         Plot.text(
@@ -139,7 +144,11 @@ function gainsChart({ Plot, draw }: Drawing, { simulated }: BanditResult): Figur
           rowLabel(Plot, mode, `${mode}: worse in ${percent(worse.p)}, ${signed(gain.mean)}`),
           bar(0.05, 0.95, 2),
           bar(0.25, 0.75, 7),
-          Plot.dot([mode], { fy, x: gain.mean, y: 0.25, r: 4.5, fill: 'currentColor', stroke: 'var(--paper)' }),
+          Plot.dot([mode], {
+            ...{ fy, x: gain.mean, y: 0.25, r: 4.5, fill: 'currentColor', stroke: 'var(--paper)' },
+            title: () =>
+              `${mode}: mean gain ${signed(gain.mean)}, sd ${fixed(gain.sd)}, 90 % of draws ${signed(at(result, 0.05))} to ${signed(at(result, 0.95))}`,
+          }),
         ];
       }),
     ],

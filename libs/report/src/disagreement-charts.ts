@@ -1,42 +1,77 @@
 import { quantile } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import type { Figure } from './figure';
-import { extent, fixed } from './numbers';
+import { againstChart } from './disagreement-against-chart';
+import { correlationChart } from './disagreement-correlation-chart';
+import { distanceChart } from './disagreement-distance-chart';
+import { histogram, type Bin } from './histogram';
+import { extent, fixed, signed } from './numbers';
 
-/** What `reward disagree` measures, as far as it is drawn. */
+/** How far the members are apart on one text, as far as it is drawn. */
+export interface Text {
+  id: string;
+  /** [K], one for each member. */
+  scores: readonly number[];
+  /** Largest less smallest score. */
+  range: number;
+  /** To the nearest text of the pairs, in [0, 1]. */
+  distance?: number;
+  /** Given for the texts that are shown. */
+  prompt?: string;
+  response?: string;
+}
+
+/** What `reward disagree` measures, as far as it is drawn; what is absent is not drawn. */
 export interface DisagreementScores {
-  texts: readonly {
-    id: string;
-    /** [K], one for each member. */
-    scores: readonly number[];
-    /** Largest less smallest score. */
-    range: number;
-  }[];
+  texts: readonly Text[];
+  /** What the texts are, such as the name of their file. */
+  name?: string;
+  /** Ids, widest first and narrowest first; those whose prompt or response is given are shown. */
+  widest?: readonly string[];
+  narrowest?: readonly string[];
+  /** [K][K] rank correlations. */
+  spearman?: readonly (readonly (number | null)[])[];
+  /** Other texts, such as those that the members were fitted to, and how often a range of `texts` is wider than one of these. */
+  against?: { name: string; texts: readonly Text[]; wider: number; medianRatio: number | null };
+  /** How the range grows with the texts' distances; groups of growing distance. */
+  distance?: {
+    from: string;
+    spearman: number | null;
+    groups: readonly {
+      from: number;
+      to: number;
+      texts: number;
+      median: number;
+      quartiles: readonly [number, number];
+    }[];
+  };
 }
 
 /**
- * How far the members of an ensemble are apart: bars of their scores on one text, and the ranges over all texts.
+ * How far the members of an ensemble are apart: bars of their scores on one text, the ranges over all texts, against other texts and
+ * with the distance from them, and how alike the members rank.
  *
  * @param options.id the text whose bars are drawn, default the one with the widest range
  */
 export function disagreementCharts(
   drawing: Drawing,
-  { texts }: DisagreementScores,
+  { texts, name, against, distance, spearman }: DisagreementScores,
   { id }: { id?: string } = {},
-): { members: Figure[]; ranges: Figure[] } {
+): Record<'members' | 'ranges' | 'against' | 'distance' | 'correlation', Figure[]> {
   const widest = texts.reduce((best, text) => (best && best.range >= text.range ? best : text), texts[0]);
   const text = id === undefined ? widest : texts.find((candidate) => candidate.id === id);
   return {
     members: text ? [memberChart(drawing, texts, text)] : [],
     ranges: texts.length > 1 ? [rangeChart(drawing, texts)] : [],
+    against: against ? [againstChart(drawing, { texts, name: name ?? 'these texts' }, against)] : [],
+    distance: distance ? [distanceChart(drawing, texts, distance)] : [],
+    correlation: spearman && texts.length > 2 ? [correlationChart(drawing, spearman, texts.length)] : [],
   };
 }
 
-type Text = DisagreementScores['texts'][number];
-
 function memberChart({ Plot, draw }: Drawing, texts: readonly Text[], text: Text): Figure {
   const { scores } = text;
-  const members = scores.map((score, k) => ({ score, top: k + 0.6, bottom: k + 1.4 }));
+  const members = scores.map((score, k) => ({ score, k, top: k + 0.6, bottom: k + 1.4 }));
   const all = texts.length > 1 ? histogram(texts.flatMap((each) => each.scores)) : [];
   const highest = Math.max(...all.map(({ count }) => count));
   const bottom = scores.length + 0.6;
@@ -62,7 +97,10 @@ function memberChart({ Plot, draw }: Drawing, texts: readonly Text[], text: Text
           fill: 'currentColor',
           fillOpacity: 0.13,
         }),
-        Plot.rect(members, { x1: 0, x2: 'score', y1: 'top', y2: 'bottom', fill: 'var(--series-1)', fillOpacity: 0.85 }),
+        Plot.rect(members, {
+          ...{ x1: 0, x2: 'score', y1: 'top', y2: 'bottom', fill: 'var(--series-1)', fillOpacity: 0.85 },
+          title: ({ k, score }) => `member ${k}: ${signed(score)}`,
+        }),
         Plot.ruleX([0]),
       ],
     },
@@ -97,6 +135,7 @@ function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[]): Figure {
           inset: 0.5,
           fill: 'var(--series-1)',
           fillOpacity: 0.85,
+          title: ({ low, high, count }: Bin) => `${fixed(low)} to ${fixed(high)}: ${count} texts`,
         }),
         Plot.ruleX([median], { stroke: 'currentColor', strokeDasharray: '3 3' }),
         Plot.ruleY([0]),
@@ -108,23 +147,4 @@ function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[]): Figure {
     picture,
     caption: `Range of the members' scores on each of ${ranges.length} texts; the dashed line is the median, ${fixed(median)}. Models that differ in their seed alone would all be at 0 if the data settled what is good.`,
   };
-}
-
-interface Bin {
-  low: number;
-  high: number;
-  count: number;
-}
-
-/** Counts in equal bins from the smallest to the largest value; one bin where all are equal. */
-function histogram(values: readonly number[]): Bin[] {
-  const [low, high] = extent(values);
-  const bins = low === high ? 1 : Math.min(30, Math.ceil(Math.sqrt(values.length)) + 5);
-  const width = (high - low) / bins || 1;
-  const counts = new Array<number>(bins).fill(0);
-  for (const value of values) {
-    const bin = Math.min(bins - 1, Math.floor((value - low) / width));
-    counts[bin] = (counts[bin] as number) + 1;
-  }
-  return counts.map((count, i) => ({ low: low + i * width, high: low + (i + 1) * width, count }));
 }

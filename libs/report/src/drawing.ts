@@ -43,6 +43,7 @@ export function rowLabel(Plot: Drawing['Plot'], name: string, words: string) {
     fy: () => name,
     text: () => words,
     frameAnchor: 'top-left',
+    dx: 4,
     fontWeight: 600,
     stroke: 'var(--paper)',
     strokeWidth: 5,

@@ -1,4 +1,5 @@
 export { banditFigures } from './bandit-figures';
+export { solveBandit } from './bandit-section';
 export { disagreementFigures } from './disagreement-figures';
 export { renderReport, type ReportContent } from './render-report';
 export { rewardBenchFigures } from './rewardbench-figures';

@@ -1,4 +1,5 @@
 import { outcomesOf, type Outcome, type RiskReport, type RunRecord } from '@surefoot/risk';
+import { fixed, signed } from './numbers';
 import { methodStyle, type MethodStyle } from './palette';
 
 /** A method with its runs, as charts need it. */
@@ -20,6 +21,16 @@ export function methodSeries(report: RiskReport, runs: readonly RunRecord[]): Me
     style: methodStyle(i),
     outcomes: outcomes.filter(({ run }) => run.method === name),
   }));
+}
+
+/** Which run a mark is. */
+export function runName({ method, block, run, seed }: RunRecord): string {
+  return `${method}, ${block}, run ${run} (seed ${seed})`;
+}
+
+/** What a run came to, in words. */
+export function runWords({ run, completed }: Outcome): string {
+  return completed ? `${runName(run)}: gain ${signed(completed.gain)}, KL ${fixed(completed.kl)}` : runName(run);
 }
 
 /** What the primary measure is called on an axis or in a sentence. */

@@ -32,7 +32,7 @@ export function paletteCss(selector: string): string {
   const series = (colors: string[]) => colors.map((color, i) => `--series-${i}:${color}`).join(';');
   return (
     `${selector}{color-scheme:light dark;--paper:#ffffff;--panel:#f6f7f8;--ink:#1b1f23;--muted:#545d66;--line:#d5d9dd;` +
-    `${series(light)}}\n@media (prefers-color-scheme:dark){${selector}{--paper:#14171a;--panel:#1d2125;--ink:#e6e9ec;` +
+    `${series(light)}}\n@media screen and (prefers-color-scheme:dark){${selector}{--paper:#14171a;--panel:#1d2125;--ink:#e6e9ec;` +
     `--muted:#a3adb7;--line:#3a4148;${series(dark)}}}`
   );
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { riskReport, type RunRecord } from '@surefoot/risk';
 import { parseHTML } from 'linkedom';
 import { disagreementFigures, readRuns, renderReport, writeReport, type ReportContent } from './index';
-import { exampleDisagreement, exampleRuns, exampleSamples } from './testing';
+import { exampleBenchmark, exampleDisagreement, exampleRuns, exampleSamples } from './testing';
 
 const options = { replicates: 50 };
 const content = (runs: RunRecord[], more: Partial<ReportContent> = {}): ReportContent => ({
@@ -16,6 +17,7 @@ const content = (runs: RunRecord[], more: Partial<ReportContent> = {}): ReportCo
 });
 const full = content(exampleRuns(40), {
   disagreement: exampleDisagreement(),
+  rewardBench: exampleBenchmark(),
   samples: exampleSamples,
   config: { name: 'example', runs: 10 },
 });
@@ -27,16 +29,33 @@ function parse(page: string) {
   return { document, all, texts: (selector: string) => all(selector).map((element) => element.textContent ?? '') };
 }
 
+type Part = ReturnType<ReturnType<typeof parse>['all']>[number];
+
 describe('a whole report', () => {
   let page: string;
   beforeEach(async () => {
     page ??= await renderReport(full);
   });
 
-  test('opens with no network and no script', () => {
-    const { all } = parse(page);
-    expect(all('script, link, iframe, img, [src], [href]')).toEqual([]);
+  test('opens with no network; the one script is its own, and the only one that its policy lets run', () => {
+    const { all, texts } = parse(page);
+    expect(all('link, iframe, img, [src]')).toEqual([]);
+    expect(all('[href]').every((link) => link.getAttribute('href')?.startsWith('#'))).toBe(true);
     expect(page.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|url\(|@import/);
+    expect(texts('script')).toHaveLength(1);
+    const digest = createHash('sha256')
+      .update(/<script>(.*)<\/script>/s.exec(page)?.[1] as string)
+      .digest('base64');
+    expect(all('meta[http-equiv=Content-Security-Policy]')[0]?.getAttribute('content')).toBe(
+      `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${digest}'`,
+    );
+  });
+  test('links to every section', () => {
+    const { all, document } = parse(page);
+    const links = all('nav a');
+    expect(links.length).toBeGreaterThan(7);
+    for (const link of links)
+      expect(document.getElementById(link.getAttribute('href')!.slice(1))?.textContent).toBe(link.textContent);
   });
   test('says the verdict of report.json first', () => {
     expect(parse(page).texts('.headline')).toEqual(['variance-weighted-kl is steadier than vanilla.']);
@@ -52,13 +71,67 @@ describe('a whole report', () => {
       'KL over the iterations',
       'Final KL',
       'The members on one text',
-      'How far apart on all texts',
+      'Familiar texts and others',
+      'The farther from the data, the farther apart?',
+      'How alike the members rank',
+      'RewardBench by section',
+      'Accuracy when the doubtful items are left out',
+      'Can its probabilities be believed?',
+      'The uncertain arm is bad',
+      'The uncertain arm is bad: what each mode gains',
+      'The uncertain arm is the best',
+      'The uncertain arm is the best: what each mode gains',
     ]);
   });
   test('draws a line for every run and a mark for every gain', () => {
     const [vanilla, , gains] = parse(page).all('figure > svg');
     expect(vanilla?.querySelectorAll('path[stroke-width="0.8"], g[stroke-width="0.8"] path')).toHaveLength(40);
     expect(gains?.querySelectorAll('circle, g[stroke="var(--paper)"] path').length).toBeGreaterThanOrEqual(80);
+  });
+  test('every run’s mark says which run it is, what it gained and how far it moved', () => {
+    const [vanilla, , gains] = parse(page).all('figure > svg');
+    const titles = (chart?: Part) => [...(chart?.querySelectorAll('title') ?? [])].map((title) => title.textContent);
+    expect(titles(vanilla)).toHaveLength(40);
+    expect(titles(gains)).toHaveLength(80);
+    const { block, run, seed, ...first } = full.runs[0]!;
+    if (first.status !== 'completed') throw new Error('the example run is not completed');
+    const [gain, kl] = [first.final.gold! - first.initial.gold!, first.final.kl].map((value) => value.toFixed(2));
+    const sign = Number(gain) < 0 ? '' : '+';
+    const words = `vanilla, ${block}, run ${run} (seed ${seed}): gain ${sign}${gain}, KL ${kl}`.replaceAll(
+      '-0.',
+      '−0.',
+    );
+    expect(titles(vanilla)[0]).toBe(words);
+    expect(titles(gains)).toContain(words);
+  });
+  test('cells carry the numbers that they are sorted by', () => {
+    const { all } = parse(page);
+    const [vanilla, other] = all('table')
+      .find((each) => each.textContent?.includes('Methods: gains'))!
+      .querySelectorAll('tbody tr');
+    const of = (row?: Part) =>
+      [...(row?.querySelectorAll('td') ?? [])].map((cell) => cell.getAttribute('data-value'));
+    expect(Number(of(vanilla)[2])).toBe(full.report.methods['vanilla']?.gain.mean);
+    expect(Number(of(other)[3])).toBe(full.report.methods['variance-weighted-kl']?.gain.sd);
+  });
+  test('the texts on which members are farthest apart are shown, and those on which they agree', () => {
+    const { texts: shown, all } = parse(page);
+    const { texts } = exampleDisagreement();
+    const byRange = texts.toSorted((a, b) => b.range - a.range);
+    expect(shown('.response')).toEqual(
+      [...byRange.slice(0, 3), ...byRange.slice(-3).reverse()].map(({ response }) => response),
+    );
+    expect(all('.strip')[0]?.querySelectorAll('circle')).toHaveLength(10);
+  });
+  test('RewardBench is there by member', () => {
+    const rows = parse(page)
+      .all('table')
+      .find((each) => each.textContent?.includes('RewardBench by member'))!
+      .querySelectorAll('tbody tr');
+    expect([...rows].map((row) => row.querySelector('th')?.textContent)).toEqual([
+      'mean',
+      ...Array.from({ length: 10 }, (_, k) => `member ${k}`),
+    ]);
   });
   test('can be read without seeing the charts', () => {
     const { document, all, texts } = parse(page);
@@ -69,7 +142,7 @@ describe('a whole report', () => {
     expect(texts('figure figcaption').every((caption) => caption.length > 40)).toBe(true);
     expect(all('figure')).toHaveLength(all('figcaption').length);
     expect(all('th').every((th) => ['col', 'row'].includes(th.getAttribute('scope') ?? ''))).toBe(true);
-    expect(all('table').every((table) => table.querySelector('caption'))).toBe(true);
+    expect(all('table').every((each) => each.querySelector('caption'))).toBe(true);
     expect(all('main, header, footer')).toHaveLength(3);
     const levels = all('h1, h2, h3').map(({ tagName }) => Number(tagName.slice(1)));
     expect(levels.every((level, i) => level <= (levels[i - 1] ?? 0) + 1)).toBe(true);
@@ -91,7 +164,11 @@ describe('texts of users', () => {
       content(runs, {
         title: hostile,
         config: hostile,
-        disagreement: { texts: [{ id: hostile, scores: [0, 1], range: 1 }] },
+        disagreement: {
+          ...{ name: hostile, widest: [hostile], spearman: [[1, null]] },
+          texts: [{ id: hostile, scores: [0, 1], range: 1, prompt: hostile, response: hostile }],
+          against: { name: hostile, wider: 0.5, medianRatio: null, texts: [{ id: hostile, scores: [0, 1], range: 1 }] },
+        },
         samples: [
           {
             title: hostile,
@@ -105,8 +182,8 @@ describe('texts of users', () => {
       }),
     );
     const { all, texts } = parse(page);
-    expect(all('script, img, [onerror]')).toEqual([]);
-    expect(page.match(/<(script|img)/g)).toBeNull();
+    expect(all('script:not(:last-child), img, [onerror]')).toEqual([]);
+    expect(page.match(/<(script|img)/g)).toHaveLength(1);
     expect(texts('h1, pre, .prompt, dd:last-child')).toEqual(expect.arrayContaining([hostile]));
     expect(texts('title')[0]).toBe(`${hostile} – Surefoot report`);
   });
@@ -132,7 +209,7 @@ describe('thin experiments', () => {
     ['no trajectories', exampleRuns(3).map((run) => ({ ...run, trajectory: {} }))],
   ])('%s: a page without numbers that do not exist', async (_, runs) => {
     const page = await renderReport(content(runs));
-    expect(page).not.toMatch(/NaN|Infinity|undefined|null|\[object/);
+    expect(page.replace(/<script>.*<\/script>/s, '')).not.toMatch(/NaN|Infinity|undefined|null|\[object/);
     expect(parse(page).texts('.headline').length).toBeGreaterThan(0);
   });
   test('three pairs claim nothing', async () => {
@@ -180,7 +257,9 @@ describe('files', () => {
 describe('disagreementFigures', () => {
   test('the widest text and the histogram, each a file that opens alone', async () => {
     const figures = await disagreementFigures(exampleDisagreement());
-    expect(figures.map(({ name }) => name)).toEqual(['members.svg', 'ranges.svg']);
+    expect(figures.map(({ name }) => name)).toEqual(
+      ['members', 'ranges', 'against', 'distance', 'correlation'].map((name) => `${name}.svg`),
+    );
     for (const { svg } of figures)
       expect(svg).toMatch(/^<svg [^>]*xmlns="http:\/\/www.w3.org\/2000\/svg"[^>]*><style>/);
     const { texts } = exampleDisagreement();
@@ -188,8 +267,8 @@ describe('disagreementFigures', () => {
     expect(figures[0]?.caption).toContain(`(${widest})`);
   });
   test('a text can be chosen, and must be there', async () => {
-    const [members] = await disagreementFigures(exampleDisagreement(), { id: 'text-3' });
-    expect(members?.caption).toContain('(text-3)');
+    const [members] = await disagreementFigures(exampleDisagreement(), { id: 'response 3' });
+    expect(members?.caption).toContain('(response 3)');
     await expect(disagreementFigures(exampleDisagreement(), { id: 'none' })).rejects.toMatchObject({
       kind: 'not_found',
     });
@@ -207,6 +286,32 @@ describe('disagreementFigures', () => {
       range: 1 + Math.sin(i),
     }));
     expect(await disagreementFigures({ texts })).toHaveLength(2);
+  });
+  test('ranges against others: both on one scale, and how often the wider one', async () => {
+    const texts = (ranges: number[]) => ranges.map((range, i) => ({ id: `${i}`, scores: [0, range], range }));
+    const [, , against] = await disagreementFigures({
+      name: 'new',
+      texts: texts([1, 3, 4]),
+      against: { name: 'fitted', texts: texts([2, 3]), wider: 0.58333, medianRatio: 1.2 },
+    });
+    expect(against?.svg).toContain('fitted (2 texts) median 2.50; new (3 texts) median 3.00');
+    expect(against?.caption).toContain('wider than one on the former in 58 %');
+    expect(against?.caption).toContain('1.20 times as large');
+  });
+  test('correlations: a cell a pair of members, its number in it, none on the diagonal', async () => {
+    const texts = [0, 1, 2].map((i) => ({ id: `${i}`, scores: [i, -i, 1], range: 2 }));
+    const spearman = [
+      [1, -1, null],
+      [-1, 1, null],
+      [null, null, null],
+    ];
+    const figures = await disagreementFigures({ texts, spearman });
+    const { svg, caption } = figures.find(({ name }) => name === 'correlation.svg')!;
+    expect([...svg.matchAll(/<title>(.*?)<\/title>/g)].map(([, title]) => title)).toEqual([
+      'members 0 and 1: −1.00',
+      'members 1 and 0: −1.00',
+    ]);
+    expect(caption).toContain('mean −1.00, from −1.00 to −1.00');
   });
   test('members that agree, and a single text, can be drawn', async () => {
     const figures = await disagreementFigures({ texts: [{ id: 'a', scores: [1, 1], range: 0 }] });

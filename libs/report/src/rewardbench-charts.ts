@@ -48,7 +48,8 @@ export function rewardBenchCharts(
   };
 }
 
-const rowHeight = 44;
+const rowHeight = 54;
+const precise = (share: number) => `${fixed(100 * share, 1)} %`;
 const whisker = { stroke: 'currentColor', strokeWidth: 1.75 };
 
 /** Rows of the chart: sections, prior sets and overall, then subsets of no benchmark; each with how to find it. */
@@ -86,10 +87,13 @@ function accuracyChart({ Plot, draw }: Drawing, scores: RewardBenchScores): Figu
           Plot.dot(scores.members.map(of), {
             ...{ fy, x: 'accuracy', y: 0.1, r: 4, symbol: 'diamond' },
             ...{ fill: 'var(--series-1)', fillOpacity: 0.6 },
+            title: (own: Accuracy) =>
+              `${name}, member ${scores.members.findIndex((member) => of(member) === own)}: ${precise(own.accuracy)}`,
           }),
           Plot.dot([accuracy], {
             ...{ fy, x: (value: number) => value, y: 0.4, r: 5 },
             ...{ fill: 'currentColor', stroke: 'var(--paper)' },
+            title: () => `${name}, mean: ${precise(accuracy)}, 95 % interval ${precise(low)} to ${precise(high)}`,
           }),
         ];
       }),
@@ -132,7 +136,12 @@ function coverageChart(
           ...{ fill: stroke, fontWeight: 600 },
         }),
       ),
-      ...curves.map(({ curve, stroke }) => Plot.dot(curve.points, { ...at, r: 2.5, fill: stroke })),
+      ...curves.map(({ curve, stroke }) =>
+        Plot.dot(curve.points, {
+          ...{ ...at, r: 2.5, fill: stroke },
+          title: ({ coverage, accuracy }) => `${percent(coverage)} decided: ${precise(accuracy)} right`,
+        }),
+      ),
     ],
   });
   return {
@@ -164,7 +173,11 @@ function reliabilityChart({ Plot, draw }: Drawing, { calibration, items }: Score
           ...whisker,
         }),
         Plot.line(bins, { x: 'confidence', y: 'accuracy', stroke: 'var(--series-1)', strokeWidth: 2 }),
-        Plot.dot(bins, { x: 'confidence', y: 'accuracy', r: 4.5, fill: 'var(--series-1)', stroke: 'var(--paper)' }),
+        Plot.dot(bins, {
+          ...{ x: 'confidence', y: 'accuracy', r: 4.5, fill: 'var(--series-1)', stroke: 'var(--paper)' },
+          title: ({ confidence, accuracy, items: count }) =>
+            `${count} items at ${precise(confidence)}: ${precise(accuracy)} right`,
+        }),
       ],
     },
   );

@@ -1,7 +1,7 @@
 import { pairsOf, type Comparison, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { symbolLegend, type Figure } from './figure';
-import { measureName, type MethodSeries } from './method-series';
+import { measureName, runName, type MethodSeries } from './method-series';
 import { extent, fixed, interval, signed } from './numbers';
 
 const square = { height: 320, marginRight: 16, marginBottom: 40 };
@@ -20,8 +20,17 @@ export function judgeAgainstGoldChart(
     y: { label: 'final judge score', grid: true, nice: true, ticks: 6 },
     marks: methods.map(({ style, outcomes }) =>
       Plot.dot(
-        outcomes.flatMap(({ run }) => (run.status === 'completed' ? [run.final] : [])),
-        { x: 'gold', y: 'judge', r: 4, symbol: style.symbol, fill: style.color, fillOpacity: 0.8 },
+        outcomes.flatMap(({ run }) =>
+          run.status === 'completed'
+            ? [
+                {
+                  ...run.final,
+                  words: `${runName(run)}: gold ${fixed(run.final.gold)}, judge ${fixed(run.final.judge)}`,
+                },
+              ]
+            : [],
+        ),
+        { x: 'gold', y: 'judge', r: 4, symbol: style.symbol, fill: style.color, fillOpacity: 0.8, title: 'words' },
       ),
     ),
   });
@@ -47,7 +56,7 @@ export function pairsChart(
     MethodSeries,
   ];
   const points = pairsOf(a.outcomes, b.outcomes).flatMap(([own, other]) =>
-    own.completed && other.completed ? [{ a: own.completed.gain, b: other.completed.gain }] : [],
+    own.completed && other.completed ? [{ a: own.completed.gain, b: other.completed.gain, run: own.run }] : [],
   );
   if (points.length === 0) return [];
   const ends = points.flatMap((point) => [point.a, point.b]);
@@ -61,7 +70,11 @@ export function pairsChart(
       Plot.link([domain], { x1: '0', y1: '0', x2: '1', y2: '1', stroke: 'currentColor', strokeOpacity: 0.6 }),
       Plot.ruleX([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
       Plot.ruleY([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
-      Plot.dot(points, { x: 'a', y: 'b', r: 4, symbol: b.style.symbol, fill: b.style.color, fillOpacity: 0.8 }),
+      Plot.dot(points, {
+        ...{ x: 'a', y: 'b', r: 4, symbol: b.style.symbol, fill: b.style.color, fillOpacity: 0.8 },
+        title: ({ run: { block, run, seed }, ...gains }) =>
+          `${block}, run ${run} (seed ${seed}): ${signed(gains.a)} with ${a.name}, ${signed(gains.b)} with ${b.name}`,
+      }),
     ],
   });
   const { mean, ci95 } = comparison.pairedGain;

@@ -1,7 +1,7 @@
 import { mean, standardDeviation, type Outcome, type RiskReport } from '@surefoot/risk';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
-import { measureName, type MethodSeries } from './method-series';
+import { measureName, runWords, type MethodSeries } from './method-series';
 import { fixed, signed } from './numbers';
 
 const rowHeight = 92;
@@ -47,8 +47,11 @@ function stripChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[], s
     .map(({ name, style, outcomes }) => ({
       name,
       style,
-      values: outcomes.flatMap(({ completed }) => (completed ? [strip.valueOf(completed)] : [])),
+      points: outcomes.flatMap((outcome) =>
+        outcome.completed ? [{ value: strip.valueOf(outcome.completed), words: runWords(outcome) }] : [],
+      ),
     }))
+    .map((row) => ({ ...row, values: row.points.map(({ value }) => value) }))
     .filter(({ values }) => values.length > 0)
     .map((row) => ({ ...row, mean: mean(row.values), sd: standardDeviation(row.values) }));
   if (rows.length === 0) return [];
@@ -73,13 +76,14 @@ function stripChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[], s
 
 interface StripRow extends Pick<MethodSeries, 'name' | 'style'> {
   values: number[];
+  points: { value: number; words: string }[];
   mean: number;
   /** NaN for one run. */
   sd: number;
 }
 
 function stripMarks(Plot: Drawing['Plot'], row: StripRow, format: (value: number) => string) {
-  const { name, style, values, mean: centre, sd } = row;
+  const { name, style, points, mean: centre, sd } = row;
   const half = Number.isNaN(sd) ? 0 : sd;
   const fy = () => name;
   return [
@@ -95,10 +99,11 @@ function stripMarks(Plot: Drawing['Plot'], row: StripRow, format: (value: number
     }),
     Plot.ruleX([centre], { fy, y1: 0, y2: 0.76, stroke: style.color, strokeWidth: 2 }),
     Plot.dot(
-      values,
+      points,
       Plot.dodgeY('middle', {
         fy,
-        x: (value: number) => value,
+        x: 'value',
+        title: 'words',
         r: 3.5,
         symbol: style.symbol,
         fill: style.color,

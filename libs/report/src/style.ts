@@ -27,16 +27,27 @@ small,.muted,figcaption,caption{color:var(--muted)}
 .warnings ul{margin:.4rem 0 0;padding-left:1.2rem;overflow-wrap:anywhere}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:2rem 2.5rem;margin-top:1rem}
 figure{margin:0;min-width:0;max-width:34rem}
-figure>svg{display:block;width:100%;height:auto;overflow:visible;font-family:inherit}
+figure>svg,.chart>svg{display:block;width:100%;height:auto;overflow:visible;font-family:inherit}
 figcaption{font-size:.9rem;line-height:1.45;margin-top:.5rem}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:0 0 .4rem;padding:0;list-style:none;font-size:.9rem}
 .legend svg{vertical-align:middle}
 .scroll{overflow-x:auto;margin:1rem 0}
-.scroll:focus-visible,summary:focus-visible{outline:2px solid var(--series-1);outline-offset:2px}
+.chart{border-radius:4px}
+:focus-visible{outline:2px solid var(--series-1);outline-offset:2px}
+[data-tip]{cursor:default}
+.marked{stroke:var(--ink)!important;stroke-width:2.5px!important;stroke-opacity:1!important}
+.tip{position:absolute;z-index:1;margin:0;max-width:min(22rem,calc(100vw - 1rem));padding:.3rem .6rem;border-radius:6px;background:var(--ink);color:var(--paper);font-size:.85rem;line-height:1.35;pointer-events:none;overflow-wrap:anywhere}
+nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;list-style:none;margin:1.5rem 0 0;padding:0;font-size:.9rem}
+nav a{display:inline-block;padding:.15rem 0;color:var(--muted)}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:.4rem}
 th,td{padding:.4rem .8rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-thead th{font-weight:600;border-bottom:2px solid var(--line)}
+thead th{font-weight:600;vertical-align:bottom;border-bottom:2px solid var(--line)}
+th button{all:unset;position:relative;cursor:pointer;display:inline-block;min-height:1.5rem;padding-right:1.1em}
+th button:focus-visible{outline:2px solid var(--series-1);outline-offset:2px}
+th button::after{content:"\\2195";content:"\\2195"/"";position:absolute;right:0;bottom:0;color:var(--muted)}
+th[aria-sort=ascending] button::after{content:"\\2191";content:"\\2191"/"";color:inherit}
+th[aria-sort=descending] button::after{content:"\\2193";content:"\\2193"/"";color:inherit}
 tbody th{font-weight:600}
 td{white-space:nowrap}
 td small{display:block}
@@ -47,7 +58,28 @@ td small{display:block}
 .samples dl{margin:.3rem 0 0;display:grid;gap:.3rem}
 .samples dt{color:var(--muted);font-size:.85rem}
 .samples dd{margin:0;white-space:pre-wrap}
+.samples .response{margin:.3rem 0;white-space:pre-wrap}
+.strip{display:block;width:100%;max-width:22rem}
+.figures~h3,.figures~.samples,.figures~.scroll{margin-top:2rem}
+.terms{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.5rem;margin:.5rem 0 0}
+.terms dt{font-weight:600}
+.terms dd{margin:0}
 summary{cursor:pointer;font-weight:600}
 pre{background:var(--panel);border-radius:8px;padding:1rem;overflow-x:auto;font-size:.85rem;line-height:1.45}
 footer{margin-top:3rem;color:var(--muted);font-size:.85rem}
-@media print{.page{max-width:none}figure{break-inside:avoid}}`;
+@media print{
+@page{margin:14mm}
+body{font-size:10.5pt}
+.page{max-width:none;padding:0}
+nav,.tip{display:none}
+h2{margin-top:1.6rem}
+h2,h3,.figures{break-after:avoid}
+figure,.verdict,.cards>li,.samples li,tr,.terms div{break-inside:avoid}
+.figures{grid-template-columns:1fr 1fr;gap:1.2rem 1.6rem}
+.scroll,pre{overflow:visible}
+pre{white-space:pre-wrap}
+table{font-size:7.5pt}
+th,td{padding:.25rem .5rem .25rem 0}
+th button::after{content:none}
+details::details-content{content-visibility:visible}
+}`;

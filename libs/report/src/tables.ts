@@ -7,11 +7,16 @@ interface Table<Row> {
   caption: string;
   rows: readonly Row[];
   /** The first is the row's header. */
-  columns: readonly { header: string; cell: (row: Row) => string | number | SafeHtml }[];
+  columns: readonly {
+    header: string;
+    cell: (row: Row) => string | number | SafeHtml;
+    /** What the rows are sorted by, where it is not what the cell says; null goes last. */
+    value?: (row: Row) => number | null | undefined;
+  }[];
 }
 
-/** A table that scrolls sideways within itself where the screen is narrow. */
-function table<Row>({ caption, rows, columns }: Table<Row>): SafeHtml {
+/** A table that scrolls sideways within itself where the screen is narrow; the page's script makes it sortable. */
+export function table<Row>({ caption, rows, columns }: Table<Row>): SafeHtml {
   const [head, ...rest] = columns as [Table<Row>['columns'][number], ...Table<Row>['columns'][number][]];
   return html`<div class="scroll" role="region" aria-label="${caption}" tabindex="0">
     <table>
@@ -27,13 +32,17 @@ function table<Row>({ caption, rows, columns }: Table<Row>): SafeHtml {
         ${rows.map(
           (row) =>
             html`<tr>
-              <th scope="row">${head.cell(row)}</th>
-              ${rest.map(({ cell }) => html`<td>${cell(row)}</td>`)}
+              <th scope="row" ${sortKey(head, row)}>${head.cell(row)}</th>
+              ${rest.map((column) => html`<td${sortKey(column, row)}>${column.cell(row)}</td>`)}
             </tr>`,
         )}
       </tbody>
     </table>
   </div> `;
+}
+
+function sortKey<Row>({ value }: Table<Row>['columns'][number], row: Row): SafeHtml | false {
+  return value !== undefined && html` data-value="${value(row)}"`;
 }
 
 /** What the runs of each method came to. */
@@ -45,19 +54,36 @@ export function methodTable(report: RiskReport): SafeHtml {
       { header: 'method', cell: ([name]) => name },
       { header: 'runs', cell: ([, { n }]) => n },
       { header: 'failed', cell: ([, { failed }]) => failed },
-      { header: 'mean gain', cell: ([, { gain }]) => withInterval(signed(gain.mean), gain.ci95, signed) },
-      { header: 'sd of gains', cell: ([, { gain }]) => withInterval(fixed(gain.sd), gain.sdCi95) },
-      { header: 'median', cell: ([, { gain }]) => signed(gain.median) },
-      { header: 'worst', cell: ([, { gain }]) => signed(gain.min) },
-      { header: 'best', cell: ([, { gain }]) => signed(gain.max) },
-      { header: 'mean of worst tenth', cell: ([, { gain }]) => signed(gain.cvar10) },
+      {
+        header: 'mean gain',
+        value: ([, { gain }]) => gain.mean,
+        cell: ([, { gain }]) => withInterval(signed(gain.mean), gain.ci95, signed),
+      },
+      {
+        header: 'sd of gains',
+        value: ([, { gain }]) => gain.sd,
+        cell: ([, { gain }]) => withInterval(fixed(gain.sd), gain.sdCi95),
+      },
+      { header: 'median', value: ([, { gain }]) => gain.median, cell: ([, { gain }]) => signed(gain.median) },
+      { header: 'worst', value: ([, { gain }]) => gain.min, cell: ([, { gain }]) => signed(gain.min) },
+      { header: 'best', value: ([, { gain }]) => gain.max, cell: ([, { gain }]) => signed(gain.max) },
+      {
+        header: 'mean of worst tenth',
+        value: ([, { gain }]) => gain.cvar10,
+        cell: ([, { gain }]) => signed(gain.cvar10),
+      },
       {
         header: 'ended worse',
+        value: ([, { worse }]) => worse.p,
         cell: ([, { worse }]) => withInterval(`${worse.count} of ${worse.n}`, worse.ci95, percent),
       },
-      { header: 'peak', cell: ([, { peak }]) => fixed(peak.mean) },
-      { header: 'drop from peak', cell: ([, { dropFromPeak }]) => fixed(dropFromPeak.mean) },
-      { header: 'final KL (nats)', cell: ([, { kl }]) => fixed(kl.mean) },
+      { header: 'peak', value: ([, { peak }]) => peak.mean, cell: ([, { peak }]) => fixed(peak.mean) },
+      {
+        header: 'drop from peak',
+        value: ([, { dropFromPeak }]) => dropFromPeak.mean,
+        cell: ([, { dropFromPeak }]) => fixed(dropFromPeak.mean),
+      },
+      { header: 'final KL (nats)', value: ([, { kl }]) => kl.mean, cell: ([, { kl }]) => fixed(kl.mean) },
     ],
   });
 }
@@ -73,22 +99,34 @@ export function comparisonTable({ comparisons }: RiskReport): SafeHtml {
       { header: 'pairs', cell: ({ pairs }) => pairs },
       {
         header: 'paired gain',
+        value: ({ pairedGain }) => pairedGain.mean,
         cell: ({ pairedGain }) => withInterval(signed(pairedGain.mean), pairedGain.ci95, signed),
       },
       {
         header: 'variance ratio a / b',
+        value: ({ varianceRatio }) => varianceRatio.value,
         cell: ({ varianceRatio }) => withInterval(fixed(varianceRatio.value), varianceRatio.ci95),
       },
-      { header: 'Pitman–Morgan p', cell: ({ pitmanMorganP }) => pValue(pitmanMorganP) },
+      {
+        header: 'Pitman–Morgan p',
+        value: ({ pitmanMorganP }) => pitmanMorganP,
+        cell: ({ pitmanMorganP }) => pValue(pitmanMorganP),
+      },
       {
         header: 'Brown–Forsythe (unpaired)',
+        value: ({ brownForsythe }) => brownForsythe.p,
         cell: ({ brownForsythe: { F, p } }) => `F ${fixed(F)}, p ${pValue(p)}`,
       },
       {
         header: 'worse: only a, only b, McNemar p',
+        value: ({ worse }) => worse.mcnemar.p,
         cell: ({ worse: { mcnemar } }) => `${mcnemar.aOnly}, ${mcnemar.bOnly}, ${pValue(mcnemar.p)}`,
       },
-      { header: 'worse: Fisher p (unpaired)', cell: ({ worse }) => pValue(worse.fisherP) },
+      {
+        header: 'worse: Fisher p (unpaired)',
+        value: ({ worse }) => worse.fisherP,
+        cell: ({ worse }) => pValue(worse.fisherP),
+      },
       { header: 'KL matched', cell: ({ klMatched }) => (klMatched ? 'yes' : 'no') },
     ],
   });
@@ -103,14 +141,18 @@ export function runTable(report: RiskReport, runs: readonly RunRecord[], methods
     caption: `Runs: gain in ${measureName(report)}`,
     rows: runs.toSorted((a, b) => a.index - b.index),
     columns: [
-      { header: 'run', cell: ({ method, block, run }) => `${method} ${block} ${run}` },
+      { header: 'run', value: ({ index }) => index, cell: ({ method, block, run }) => `${method} ${block} ${run}` },
       { header: 'member', cell: ({ member }) => member ?? '–' },
       { header: 'seed', cell: ({ seed }) => seed },
       { header: 'status', cell: ({ status }) => status },
       { header: 'iterations', cell: ({ iterations }) => iterations },
-      { header: 'gain', cell: (run) => signed(gains.get(run)) },
-      { header: 'final KL (nats)', cell: (run) => fixed(run.status === 'completed' ? run.final.kl : null) },
-      { header: 'seconds', cell: ({ seconds }) => fixed(seconds, 1) },
+      { header: 'gain', value: (run) => gains.get(run), cell: (run) => signed(gains.get(run)) },
+      {
+        header: 'final KL (nats)',
+        value: (run) => (run.status === 'completed' ? run.final.kl : null),
+        cell: (run) => fixed(run.status === 'completed' ? run.final.kl : null),
+      },
+      { header: 'seconds', value: ({ seconds }) => seconds, cell: ({ seconds }) => fixed(seconds, 1) },
     ],
   });
 }

@@ -1,7 +1,7 @@
 import { quantile, type MethodSummary, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { lineLegend, type Figure } from './figure';
-import { measureName, type MethodSeries } from './method-series';
+import { measureName, runWords, type MethodSeries } from './method-series';
 import { extent, fixed } from './numbers';
 
 /** Where the runs of a method stand at one iteration. */
@@ -18,13 +18,17 @@ export function trajectoryCharts(
   report: RiskReport,
   methods: readonly MethodSeries[],
 ): Figure[] {
-  const all = methods.map((method) => ({ method, runs: trajectoriesOf(method, report.measure) }));
+  const all = methods.map((method) => ({
+    method,
+    runs: trajectoriesOf(method, report.measure),
+    words: method.outcomes.filter(({ run }) => (run.trajectory[report.measure] ?? []).length > 0).map(runWords),
+  }));
   const start = report.initial.mean;
   const values = [...all.flatMap(({ runs }) => runs.flat()), ...(start === null ? [] : [start])];
   const domain = extent(values);
   return all
     .filter(({ runs }) => runs.length > 0)
-    .map(({ method: { name, style }, runs }) => {
+    .map(({ method: { name, style }, runs, words }) => {
       const bands = bandsOf(runs);
       const end = bands.at(-1) as Band;
       const points = runs.flatMap((run, i) => run.map((value, j) => ({ run: i, iteration: j + 1, value })));
@@ -44,6 +48,7 @@ export function trajectoryCharts(
               stroke: style.color,
               strokeOpacity: 0.45,
               strokeWidth: 0.8,
+              title: ({ run }) => words[run],
             }),
             ...(start === null
               ? []

@@ -30,7 +30,17 @@ export function worseChart({ Plot, draw }: Drawing, report: RiskReport, methods:
         const fy = () => name;
         return [
           rowLabel(Plot, name, `${name}: ${worse.count} of ${worse.n} (${percent(low)} to ${percent(high)})`),
-          Plot.rect([name], { fy, x1: 0, x2: worse.p, y1: 0.1, y2: 0.58, fill: style.color, fillOpacity: 0.75 }),
+          Plot.rect([name], {
+            fy,
+            x1: 0,
+            x2: worse.p,
+            y1: 0.1,
+            y2: 0.58,
+            fill: style.color,
+            fillOpacity: 0.75,
+            title: () =>
+              `${name}: ${worse.count} of ${worse.n} ended worse, 95 % interval ${percent(low)} to ${percent(high)}`,
+          }),
           Plot.link([name], { fy, x1: low, x2: high, y1: 0.34, y2: 0.34, ...whisker }),
           Plot.link([low, high], { fy, x1: end, x2: end, y1: 0.24, y2: 0.44, ...whisker }),
         ];

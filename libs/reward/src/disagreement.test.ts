@@ -8,7 +8,7 @@ const scores = [
 ];
 
 describe('disagreement', () => {
-  const result = disagreement(scores, ['a', 'b', 'c'], { widest: 2 });
+  const result = disagreement(scores, ['a', 'b', 'c'], { named: 2 });
 
   test('describes each text', () => {
     // mean 2, squares 4 + 1 + 9 over 2 = 7
@@ -25,6 +25,8 @@ describe('disagreement', () => {
   });
   test('names the widest texts and the quantiles of the ranges 0, 4, 5', () => {
     expect(result.widest).toEqual(['a', 'c']);
+    expect(result.narrowest).toEqual(['b']);
+    expect(disagreement(scores, ['a', 'b', 'c'], { named: 1 })).toMatchObject({ widest: ['a'], narrowest: ['b'] });
     expect(result.rangeQuantiles.find(({ level }) => level === 0.5)?.value).toBe(4);
     expect(result.rangeQuantiles.find(({ level }) => level === 0.25)?.value).toBe(2);
   });

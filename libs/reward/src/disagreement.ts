@@ -25,6 +25,8 @@ export interface Disagreement {
   rangeQuantiles: { level: number; value: number }[];
   /** Ids of the texts with the widest ranges, widest first. */
   widest: string[];
+  /** Ids of the texts with the narrowest ranges, narrowest first. */
+  narrowest: string[];
   /** [K][K] rank correlation between members over the texts; null where one's scores do not vary, or there is one text. */
   spearman: (number | null)[][];
 }
@@ -36,27 +38,26 @@ const levels = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1];
  *
  * @param scores [N][K], on one scale: calibrated scores, or raw ones of members that share theirs
  * @param ids [N] of the texts
- * @param options.widest how many of the widest texts to name, default 10
+ * @param options.named how many of the widest and of the narrowest texts to name, default 10; no text is named twice
  * @throws DomainError failed_precondition for one member; invalid_argument where a score is not finite or a row has another K
  */
 export function disagreement(
   scores: ArrayLike<number>[],
   ids: string[],
-  { widest = 10 }: { widest?: number } = {},
+  { named = 10 }: { named?: number } = {},
 ): Disagreement {
   const members = scores[0]?.length ?? 0;
   checkScores(scores, ids, members);
   const texts = scores.map((row, i) => textDisagreement(ids[i] as string, Array.from(row)));
   const ranges = texts.map(({ range }) => range);
+  const byRange = texts.toSorted((a, b) => b.range - a.range).map(({ id }) => id);
   const columns = Array.from({ length: members }, (_, k) => scores.map((row) => row[k] as number));
   return {
     members,
     texts,
     rangeQuantiles: levels.map((level) => ({ level, value: quantile(ranges, level) })),
-    widest: texts
-      .toSorted((a, b) => b.range - a.range)
-      .slice(0, widest)
-      .map(({ id }) => id),
+    widest: byRange.slice(0, named),
+    narrowest: byRange.slice(named).slice(-named).reverse(),
     spearman: columns.map((a) => columns.map((b) => finiteOrNull(spearman(a, b)))),
   };
 }

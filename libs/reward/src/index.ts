@@ -1,5 +1,7 @@
 export { calibrateEnsemble } from './calibrate';
 export { disagreement, type Disagreement, type TextDisagreement } from './disagreement';
+export { rangesAgainst, type RangesAgainst } from './disagreement-against';
+export { nearestDistances, rangeByDistance, type RangeByDistance } from './disagreement-distance';
 export { encodeSequence } from './encode-pairs';
 export { disposeEnsemble, ensembleSize, loadEnsemble, loadEnsembleTokenizer, type RewardEnsemble } from './ensemble';
 export type { MemberRange } from './ensemble-kind';

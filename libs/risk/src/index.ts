@@ -3,7 +3,7 @@ export { banditCases, type BanditCase } from './bandit/cases';
 export { type BanditMode, banditModes, banditPolicy } from './bandit/policies';
 export { simulateBandit, type SimulatedMode, type SimulationOptions } from './bandit/simulate';
 export { smallStepRisk, type SmallStepRisk } from './bandit/small-steps';
-export { pearson, spearman } from './correlation';
+export { pearson, ranks, spearman } from './correlation';
 export { gainLowerBound, type GainBound, type PairedValue } from './gain-bound';
 export { proportionInterval, type Interval } from './intervals';
 export { peakOf, type Peak } from './peak';

@@ -1,0 +1,97 @@
+import {
+  banditCases,
+  banditPolicy,
+  simulateBandit,
+  type BanditCase,
+  type BanditMode,
+  type SimulationOptions,
+} from '@surefoot/risk';
+import { banditCharts, type BanditResult } from './bandit-charts';
+import type { Drawing } from './drawing';
+import { figureGrid } from './figure';
+import { html } from './html';
+import type { Section } from './page';
+
+/** Simulates a case, and asks each mode what it chooses where the estimates happen to be right. */
+export function solveBandit({ name, title, shows, bandit }: BanditCase, options: SimulationOptions): BanditResult {
+  const simulated = simulateBandit(bandit, options);
+  const { means, variances, reference } = bandit;
+  const estimate = { reward: means, variances, members: [means] };
+  const policies = simulated.map(({ mode, beta }) => ({
+    mode,
+    policy: banditPolicy(mode, reference, estimate)(beta),
+  }));
+  return { name, title, shows, bandit, policies, simulated };
+}
+
+const modes: BanditMode[] = ['vanilla', 'variance-weighted-kl', 'variance-weighted-kl-exact', 'uwo', 'wco'];
+const settings = { kl: 0.2, draws: 2000, seed: 1, modes };
+
+let solved: BanditResult[] | undefined;
+
+/** The same for every report, and a second's work: done once in a process. */
+function solvedCases(): BanditResult[] {
+  return (solved ??= banditCases
+    .filter(({ name }) => name === 'favourable' || name === 'unfavourable')
+    .map((each) => solveBandit(each, settings)));
+}
+
+/** Why it may help and when it may harm, on three arms: the same in every report. */
+export function banditSection(drawing: Drawing): Section {
+  const figures = solvedCases().flatMap((result) => {
+    const { arms, gains } = banditCharts(drawing, result);
+    return [
+      { ...arms, caption: `${result.shows} ${arms.caption}` },
+      { ...gains, title: `${result.title}: what each mode gains` },
+    ];
+  });
+  return {
+    heading: 'Why, in a world of three responses',
+    introduction:
+      'A simulation, not this experiment: three possible responses (arms) whose true values are known, and reward models that are wrong about each by a known amount. The case for caution, and the case against it.',
+    body: html`${figureGrid(figures)} ${stepToLanguageModel}`,
+  };
+}
+
+const stepToLanguageModel = html`<h3>From the bandit to a language model</h3>
+  <dl class="terms">
+    <div>
+      <dt>An arm becomes a whole response.</dt>
+      <dd>
+        The bandit sees three arms and knows how often it gives each. A language model has more responses than could
+        ever be listed: it draws some, has them scored, and makes their tokens more or less likely.
+      </dd>
+    </div>
+    <div>
+      <dt>The price of moving away is paid token by token, or at the end.</dt>
+      <dd>
+        The policies above are exact where a response is one token. In a longer one, each token may pay for its own
+        change of probability (klPlacement: token). It then does not pay for the tokens before it, which matters where
+        the variance depends on what comes later. Or the whole price stands at the last token (klPlacement: terminal),
+        as in the bandit. These are different methods; a comparison never mixes them.
+      </dd>
+    </div>
+    <div>
+      <dt>The variance is an estimate.</dt>
+      <dd>
+        The bandit knows how wrong its reward models are. In training, the variance s² of a response is that of the
+        members’ scores; of ten members it is off by about half (47 %) of itself. It is divided by its mean over
+        responses of the start policy, so that its size does not depend on the units of the scores. What all members get
+        wrong together it does not see.
+      </dd>
+    </div>
+    <div>
+      <dt>Nobody solves for the best policy.</dt>
+      <dd>
+        PPO takes small, clipped steps from a finite number of samples, with a learned guess of what a response will be
+        worth, and stops after a set number of them. Responses share their weights: to move one is to move others.
+      </dd>
+    </div>
+    <div>
+      <dt>What stays.</dt>
+      <dd>
+        Methods compare fairly only at an equal distance from the start (KL). And the case against caution stays: where
+        the uncertain responses are the best ones, keeping away from them costs.
+      </dd>
+    </div>
+  </dl>`;
