@@ -253,3 +253,28 @@ describe('in words', () => {
     );
   });
 });
+
+describe('the judge beside gold', () => {
+  // gold falls in runs 1 and 2 of vanilla; the judge sees the first of these alone, and a fall of its own in run 3
+  const judged = (run: number, gold: number, judge: number) =>
+    line('vanilla', run, gold, { final: { gold: 1 + gold, judge: judge - 1, kl: 3 } });
+  const runs = [judged(0, 1, 1), judged(1, -1, -0.5), judged(2, -1, 0.2), judged(3, 1, -0.1)];
+  test('what it would have said, and where the two differ', () => {
+    const { byJudge, methods } = riskReport(runs);
+    expect(byJudge?.worse).toEqual({ both: 1, goldOnly: 1, judgeOnly: 1, neither: 1 });
+    expect(byJudge?.methods.vanilla!.worse.count).toBe(2);
+    expect(byJudge?.methods.vanilla!.gain.mean).toBeCloseTo(0.15, 12);
+    expect(methods.vanilla!.gain.mean).toBe(0);
+  });
+  test('its comparisons are those of a report without gold', () => {
+    const both = experiment(30, { vanilla: 2, aware: 1 });
+    const withoutGold = both.map((run) =>
+      run.status === 'completed'
+        ? { ...run, initial: { judge: run.initial.judge }, final: { ...run.final, gold: undefined } }
+        : run,
+    ) as RunRecord[];
+    const options = { replicates: 200 };
+    expect(riskReport(both, options).byJudge?.comparisons).toEqual(riskReport(withoutGold, options).comparisons);
+    expect(riskReport(withoutGold, options).byJudge).toBeNull();
+  });
+});

@@ -22,7 +22,17 @@ export interface RiskReport {
   comparisons: Comparison[];
   /** Final judge score against final gold value over the completed runs that have both; null without any. */
   judgeAgainstGold: { n: number; pearson: number | null; pearsonCi95: Interval | null; spearman: number | null } | null;
+  /** What the judge alone would have said; null unless gold is the measure and every completed run has a judge's score too. */
+  byJudge: JudgeReport | null;
   warnings: string[];
+}
+
+/** The same runs by the judge, to see how far it can be trusted where there is no gold. */
+export interface JudgeReport {
+  methods: Record<string, Pick<MethodSummary, 'gain' | 'worse'>>;
+  comparisons: Comparison[];
+  /** Runs that ended worse than they began, by both, by one alone, by neither; completed runs only. */
+  worse: { both: number; goldOnly: number; judgeOnly: number; neither: number };
 }
 
 /**
@@ -38,23 +48,54 @@ export function riskReport(runs: readonly RunRecord[], { seed = 1, replicates = 
   refuseRepeats(ordered);
   const completed = ordered.filter((run) => run.status === 'completed');
   const measure = primaryMeasure(completed);
-  const outcomes = outcomesOf(ordered, measure);
-  const methods = [...groupBy(outcomes, ({ run }) => run.method)].map(([name, own]): MethodRuns => ({
-    name,
-    outcomes: own,
-    summary: summariseMethod(own),
-  }));
-  const [first, ...others] = methods;
-  if (!first)
+  const methods = methodsOf(ordered, measure);
+  if (methods.length === 0)
     throw new DomainError('invalid_argument', 'no run has completed or failed: there is nothing to report yet');
-  const comparisons = others.map((other) => compareMethods(first, other, { seed, replicates }));
+  const comparisons = compareWithFirst(methods, { seed, replicates });
   return {
     measure,
     initial: summariseInitial(completed, measure),
     methods: Object.fromEntries(methods.map(({ name, summary }) => [name, summary])),
     comparisons,
     judgeAgainstGold: compareMeasures(completed),
+    byJudge: measure === 'gold' ? reportByJudge(ordered, { seed, replicates }) : null,
     warnings: warningsOf({ runs: ordered, measure, methods, comparisons }),
+  };
+}
+
+function methodsOf(runs: readonly RunRecord[], measure: Measure): MethodRuns[] {
+  return [...groupBy(outcomesOf(runs, measure), ({ run }) => run.method)].map(([name, outcomes]) => ({
+    name,
+    outcomes,
+    summary: summariseMethod(outcomes),
+  }));
+}
+
+function compareWithFirst(
+  [first, ...others]: MethodRuns[],
+  options: { seed: number; replicates: number },
+): Comparison[] {
+  return others.map((other) => compareMethods(first!, other, options));
+}
+
+function reportByJudge(runs: readonly RunRecord[], options: { seed: number; replicates: number }): JudgeReport | null {
+  const completed = runs.filter((run) => run.status === 'completed');
+  if (completed.length === 0 || !completed.every((run) => hasMeasure(run, 'judge'))) return null;
+  const methods = methodsOf(runs, 'judge');
+  const [gold, judge] = (['gold', 'judge'] as const).map((measure) =>
+    outcomesOf(completed, measure).map(({ isWorse }) => isWorse),
+  ) as [boolean[], boolean[]];
+  const count = (byGold: boolean, byJudge: boolean) =>
+    gold.filter((isWorse, i) => isWorse === byGold && judge[i] === byJudge).length;
+  return {
+    methods: Object.fromEntries(methods.map(({ name, summary: { gain, worse } }) => [name, { gain, worse }])),
+    comparisons: compareWithFirst(methods, options),
+    worse: {
+      both: count(true, true),
+      goldOnly: count(true, false),
+      judgeOnly: count(false, true),
+      neither: count(false, false),
+    },
   };
 }
 

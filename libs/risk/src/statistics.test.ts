@@ -110,14 +110,14 @@ describe('coverage', () => {
       expect(covered).toBeGreaterThanOrEqual(0.95 - 1e-12);
     }
   });
-  test('t and chi-square intervals of normal samples of 10 cover 95 % within Monte Carlo error', () => {
+  test('t and chi-square intervals of normal samples of 40 cover 95 % within Monte Carlo error', () => {
     const integer = seededIntegers(3);
     const uniform = () => (integer(2 ** 31) + 0.5) / 2 ** 31;
     const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
     const samples = 2000;
     let [meanCovered, sdCovered] = [0, 0];
     for (let i = 0; i < samples; i++) {
-      const values = Array.from({ length: 10 }, () => 3 + 2 * normal());
+      const values = Array.from({ length: 40 }, () => 3 + 2 * normal());
       const covers = ([low, high]: [number, number], truth: number) => (low <= truth && truth <= high ? 1 : 0);
       meanCovered += covers(meanInterval(values), 3);
       sdCovered += covers(standardDeviationInterval(values), 2);
@@ -125,6 +125,29 @@ describe('coverage', () => {
     // standard error sqrt(.95 · .05 / 2000) = .0049
     expect(Math.abs(meanCovered / samples - 0.95)).toBeLessThan(3 * 0.0049);
     expect(Math.abs(sdCovered / samples - 0.95)).toBeLessThan(3 * 0.0049);
+  });
+  test('the bootstrap of the variance ratio of 40 pairs covers at least 90 %: it is a little too narrow', () => {
+    const integer = seededIntegers(17);
+    const uniform = () => (integer(2 ** 31) + 0.5) / 2 ** 31;
+    const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+    const samples = 500;
+    let covered = 0;
+    for (let i = 0; i < samples; i++) {
+      const shared = Array.from({ length: 40 }, normal);
+      // Correlation .5, true ratio 2.
+      const a = shared.map((z) => Math.SQRT2 * (Math.SQRT1_2 * z + Math.SQRT1_2 * normal()));
+      const b = shared.map((z) => Math.SQRT1_2 * z + Math.SQRT1_2 * normal());
+      const ratio = (drawn: readonly number[]) =>
+        varianceRatio(
+          drawn.map((j) => a[j]!),
+          drawn.map((j) => b[j]!),
+        );
+      const [low, high] = percentileInterval(bootstrap(40, ratio, { replicates: 400, integer }));
+      if (low <= 2 && 2 <= high) covered += 1;
+    }
+    // standard error sqrt(.92 · .08 / 500) = .012
+    expect(covered / samples).toBeGreaterThan(0.9);
+    expect(covered / samples).toBeLessThan(0.97);
   });
 });
 
