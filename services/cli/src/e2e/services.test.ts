@@ -99,13 +99,13 @@ describe('served scorers', () => {
     expect(scores[0]).toMatchObject({ status: { code: 9, message: expect.stringContaining('chat template') } });
   });
 
-  test('fail an unknown token alone', async () => {
+  test('read the text where token ids go beyond the vocabulary', async () => {
     const client = createClient(RewardEnsembleClient, ensemble);
     const { tokenizerDigest } = await callUnary(client, 'getEnsemble', {}, call);
     client.close();
     const tokenIds = { tokenizerDigest, promptIds: [0], responseIds: [4_000_000_000] };
-    const { scores } = await scoreBatch(rollout({ tokenIds }));
-    expect(scores[0]).toMatchObject({ status: { code: 3 } });
+    const { scores } = await scoreBatch(rollout({ tokenIds }), rollout({ id: 'text' }));
+    expect(scores[0]).toMatchObject({ status: undefined, memberScores: scores[1]!.memberScores });
   });
 
   test.each<[string, Rollout[], string]>([
