@@ -1,6 +1,11 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { createLiveRun, type RunEvent } from './live-run';
 import { createSettings } from './testing';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const never = new AbortController().signal;
 const createRun = () =>
@@ -67,5 +72,20 @@ describe('a live run', () => {
     const first = events.next();
     for (let iteration = 1; iteration <= 10_002; iteration += 1) run.iterationDone(line(iteration));
     await expect(first.then(() => events.next())).rejects.toMatchObject({ kind: 'resource_exhausted' });
+  });
+
+  test('lets go of the events of a watcher that has stalled', async () => {
+    const run = createRun();
+    const events = run.events(never);
+    const first = events.next();
+    run.iterationDone(line(1));
+    await first;
+    const waiting = new WeakRef(line(2));
+    run.iterationDone(waiting.deref()!);
+    for (let iteration = 3; iteration <= 10_002; iteration += 1) run.iterationDone(line(iteration));
+    // A weak reference holds until the turn ends.
+    await new Promise(setImmediate);
+    collectGarbage();
+    expect(waiting.deref()).toBeUndefined();
   });
 });

@@ -26,10 +26,16 @@ const maxWaiting = 10_000;
 /** A live run and its watchers. */
 export function createLiveRun(folder: string, first: Run): LiveRun {
   let run = first;
-  const watchers = new Set<{ waiting: RunEvent[]; wake: () => void; ended: boolean }>();
+  const watchers = new Set<{ waiting: RunEvent[]; wake: () => void; ended: boolean; tooSlow: boolean }>();
   const tell = (event: RunEvent) => {
     for (const watcher of watchers) {
       watcher.waiting.push(event);
+      // One that has stalled may never come back to look, so it is let go here.
+      if (watcher.waiting.length > maxWaiting) {
+        watcher.tooSlow = true;
+        watcher.waiting = [];
+        watchers.delete(watcher);
+      }
       watcher.wake();
     }
   };
@@ -46,13 +52,13 @@ export function createLiveRun(folder: string, first: Run): LiveRun {
       tell({ line });
     },
     async *events(signal) {
-      const watcher = { waiting: [] as RunEvent[], wake: () => {}, ended: false };
+      const watcher = { waiting: [] as RunEvent[], wake: () => {}, ended: false, tooSlow: false };
       const onAbort = () => watcher.wake();
       watchers.add(watcher);
       signal.addEventListener('abort', onAbort);
       try {
         while (!signal.aborted) {
-          if (watcher.waiting.length > maxWaiting)
+          if (watcher.tooSlow)
             throw new DomainError('resource_exhausted', 'the watcher is too slow: watch again from its last iteration');
           const event = watcher.waiting.shift();
           if (event) yield event;
