@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createModel, disposeModel, gpt2Config, saveModel, wordTokenizerFiles } from '@surefoot/language-model';
+import { calibrateEnsemble, importEnsemble } from '@surefoot/reward';
 import { openBackend } from '@surefoot/tensor';
 import type { Context } from './command';
 import { scoreFile } from './score-file';
@@ -33,7 +34,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function scored(skipInvalid: boolean) {
+async function scored(
+  skipInvalid: boolean,
+  own: { ensemble?: string; model?: string; raw?: boolean } = { model: join(folder, 'model') },
+) {
   const notes: string[] = [];
   const terminal = {
     print: async () => undefined,
@@ -42,13 +46,13 @@ async function scored(skipInvalid: boolean) {
   };
   const context: Context = { terminal, signal: new AbortController().signal, env: {} };
   const ids: unknown[] = [];
-  const options = { in: join(folder, 'in.jsonl'), model: join(folder, 'model'), skipInvalid };
-  const { skipped } = await scoreFile(
+  const options = { in: join(folder, 'in.jsonl'), ...own, skipInvalid };
+  const { skipped, isCalibrated } = await scoreFile(
     { ...options, weights: 'auto', backend: 'wasm' },
     context,
     ({ givenId }, scores) => void ids.push([givenId, scores.every(Number.isFinite)]),
   );
-  return { ids, skipped, notes };
+  return { ids, skipped, isCalibrated, notes };
 }
 
 test('bad rollouts are passed over, named and counted; the others keep their ids as they came', async () => {
@@ -67,4 +71,28 @@ test('without being told so, the first bad one stops it', async () => {
     kind: 'invalid_argument',
     message: expect.stringContaining('line 4'),
   });
+});
+
+test('an ensemble that was imported and not calibrated is said to score raw; a plain model and --raw are not', async () => {
+  const ensemble = join(folder, 'imported');
+  await importEnsemble({ members: [join(folder, 'model'), join(folder, 'model')], out: ensemble, name: 'two' });
+  const warned = ({ notes }: { notes: string[] }) => notes.filter((note) => note.includes('is not calibrated'));
+  const imported = await scored(true, { ensemble });
+  expect(imported.isCalibrated).toBe(false);
+  expect(warned(imported)).toEqual([
+    `${ensemble} is not calibrated: scores are raw; surefoot reward calibrate --ensemble ${ensemble} --in <rollouts>`,
+  ]);
+  expect(warned(await scored(true, { ensemble, raw: true }))).toEqual([]);
+  expect(warned(await scored(true))).toEqual([]);
+  const samples = [
+    { id: '1', prompt: 'is it', response: 'good' },
+    { id: '2', ids: [0, 2, 1] },
+  ];
+  await calibrateEnsemble(
+    ensemble,
+    samples.map((sample) => ({ truncated: false, ...sample })),
+  );
+  const calibrated = await scored(true, { ensemble });
+  expect(calibrated.isCalibrated).toBe(true);
+  expect(warned(calibrated)).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { readRollouts, type InvalidRow, type RolloutLine } from '@surefoot/preference';
+import { readRollouts, type InvalidRow, type RolloutLine, type RolloutRow } from '@surefoot/preference';
 import type { Context } from './command';
 import { inBatches, inFile, rolloutLine } from './lines';
 import { weights } from './model-options';
@@ -18,6 +18,8 @@ export const scoreFileOptions = {
 export interface ScoredFile {
   /** `name@version` of what scored. */
   model: string;
+  /** Whether scores are standard deviations of each member; raw ones are of an ensemble that was imported and never calibrated. */
+  isCalibrated: boolean;
   /** Rollouts passed over. */
   skipped: number;
 }
@@ -34,16 +36,35 @@ export async function scoreFile(
   context: Context,
   use: (row: RolloutLine, scores: number[], model: string) => Promise<void> | void,
 ): Promise<ScoredFile> {
+  let malformed = 0;
+  const noteRow = ({ file, line, reason }: InvalidRow) => {
+    malformed += 1;
+    context.terminal.note(`skipped ${file} line ${line}: ${reason}`);
+  };
+  const rows = await readRollouts(options.in, options.skipInvalid ? noteRow : undefined);
+  const { skipped, ...scored } = await scoreRollouts(rows, options, context, use);
+  const all = malformed + skipped;
+  if (all > 0) context.terminal.note(`${all} rollouts skipped`);
+  return { ...scored, skipped: all };
+}
+
+/**
+ * Scores rollouts of a file, a batch at a time; as {@link scoreFile}.
+ *
+ * @param rows with ids that differ
+ */
+export async function scoreRollouts<Row extends RolloutRow>(
+  rows: Row[],
+  options: ScorerChoice & { in: string; skipInvalid: boolean; raw?: boolean },
+  context: Context,
+  use: (row: Row, scores: number[], model: string) => Promise<void> | void,
+): Promise<ScoredFile> {
   let skipped = 0;
   let scored = 0;
-  const passOver = (reason: string) => {
-    skipped += 1;
-    context.terminal.note(`skipped ${reason}`);
-  };
-  const noteRow = ({ file, line, reason }: InvalidRow) => passOver(`${file} line ${line}: ${reason}`);
-  const rows = await readRollouts(options.in, options.skipInvalid ? noteRow : undefined);
   const scorer = await openScorer(options, context);
   const calibration = options.raw ? scorer.calibration.map(() => ({ mean: 0, scale: 1 })) : scorer.calibration;
+  const isCalibrated = calibration.some(({ mean, scale }) => mean !== 0 || scale !== 1);
+  if (!isCalibrated && !options.raw) noteUncalibrated(options, context);
   const task = { label: 'score', unit: 'rollouts', size: scorer.batchSize };
   try {
     await inBatches(rows, context, task, async (batch) => {
@@ -52,14 +73,23 @@ export async function scoreFile(
           scored += 1;
           const scores = calibration.map(({ mean, scale }, k) => (attempt[k]! - mean) / scale);
           await use(batch[i]!, scores, scorer.model);
-        } else if (options.skipInvalid) passOver(attempt.message);
-        else throw attempt;
+        } else if (options.skipInvalid) {
+          skipped += 1;
+          context.terminal.note(`skipped ${attempt.message}`);
+        } else throw attempt;
       }
     });
   } finally {
     scorer.close();
   }
-  if (skipped > 0) context.terminal.note(`${skipped} rollouts skipped`);
   if (scored === 0) throw new DomainError('invalid_argument', `${options.in}: no rollout can be scored`);
-  return { model: scorer.model, skipped };
+  return { model: scorer.model, isCalibrated, skipped };
+}
+
+/** Of a model that is no ensemble there is nothing to say: it has one member, and no place to keep a calibration. */
+function noteUncalibrated({ ensemble, address }: ScorerChoice, { terminal }: Context): void {
+  const hint = `surefoot reward calibrate --ensemble ${ensemble ?? '<its folder>'} --in <rollouts>`;
+  if (ensemble !== undefined) terminal.note(`${ensemble} is not calibrated: scores are raw; ${hint}`);
+  else if (address !== undefined)
+    terminal.note(`the ensemble at ${address} is not calibrated: scores are raw; ${hint}, and start the service again`);
 }

@@ -22,7 +22,11 @@ export const rewardImport = defineCommand({
     );
     return {
       document: { folder: out, ...ensemble },
-      text: [`${out}: ${members.length} members, ${ensemble.kind}${shared}; not calibrated yet`, ...lines].join('\n'),
+      text: [
+        `${out}: ${members.length} members, ${ensemble.kind}${shared}`,
+        ...lines,
+        `not calibrated: scores are raw until surefoot reward calibrate --ensemble ${out} --in <rollouts>`,
+      ].join('\n'),
     };
   },
 });
