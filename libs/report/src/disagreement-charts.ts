@@ -9,7 +9,7 @@ import { extent, fixed, signed } from './numbers';
 
 /** How far the members are apart on one text, as far as it is drawn. */
 export interface Text {
-  id: string;
+  id: string | number;
   /** [K], one for each member. */
   scores: readonly number[];
   /** Largest less smallest score. */
@@ -27,8 +27,8 @@ export interface DisagreementScores {
   /** What the texts are, such as the name of their file. */
   name?: string;
   /** Ids, widest first and narrowest first; those whose prompt or response is given are shown. */
-  widest?: readonly string[];
-  narrowest?: readonly string[];
+  widest?: readonly Text['id'][];
+  narrowest?: readonly Text['id'][];
   /** [K][K] rank correlations. */
   spearman?: readonly (readonly (number | null)[])[];
   /** Other texts, such as those that the members were fitted to, and how often a range of `texts` is wider than one of these. */
@@ -59,7 +59,7 @@ export function disagreementCharts(
   { id }: { id?: string } = {},
 ): Record<'members' | 'ranges' | 'against' | 'distance' | 'correlation', Figure[]> {
   const widest = texts.reduce((best, text) => (best && best.range >= text.range ? best : text), texts[0]);
-  const text = id === undefined ? widest : texts.find((candidate) => candidate.id === id);
+  const text = id === undefined ? widest : texts.find((candidate) => String(candidate.id) === id);
   return {
     members: text ? [memberChart(drawing, texts, text)] : [],
     ranges: texts.length > 1 ? [rangeChart(drawing, texts)] : [],

@@ -1,13 +1,17 @@
 import { disagreementCharts, type DisagreementScores } from './disagreement-charts';
 import { disagreementTexts } from './disagreement-texts';
-import type { Drawing } from './drawing';
+import { createDrawing, type Drawing } from './drawing';
 import { figureGrid } from './figure';
 import { html } from './html';
-import type { Section } from './page';
+import { page, type Section } from './page';
 
 /** How far the members are apart: figures, and the texts on which they are farthest apart and least. */
-export function disagreementSections(drawing: Drawing, disagreement: DisagreementScores): Section[] {
-  const { members, ranges, against, distance, correlation } = disagreementCharts(drawing, disagreement);
+export function disagreementSections(
+  drawing: Drawing,
+  disagreement: DisagreementScores,
+  options: { id?: string } = {},
+): Section[] {
+  const { members, ranges, against, distance, correlation } = disagreementCharts(drawing, disagreement, options);
   const figures = [...members, ...(against.length > 0 ? against : ranges), ...distance, ...correlation];
   if (figures.length === 0) return [];
   return [
@@ -18,4 +22,24 @@ export function disagreementSections(drawing: Drawing, disagreement: Disagreemen
       body: html`${figureGrid(figures)} ${disagreementTexts(disagreement)}`,
     },
   ];
+}
+
+/**
+ * The page of `reward disagree`.
+ *
+ * @param options.title what scored, such as `name@version`
+ * @param options.id as of `disagreementFigures`
+ */
+export async function renderDisagreement(options: {
+  title: string;
+  disagreement: DisagreementScores;
+  id?: string;
+}): Promise<string> {
+  const { title, disagreement, id } = options;
+  return page({
+    kind: 'disagreement',
+    title,
+    sections: disagreementSections(await createDrawing(), disagreement, { id }),
+    footer: 'Made by Surefoot; the numbers are in disagreement.json.',
+  });
 }

@@ -7,7 +7,7 @@ const shown = 3;
 /** The texts on which the members are farthest apart, and those on which they agree, with all scores; nothing without texts. */
 export function disagreementTexts({ texts, widest = [], narrowest = [] }: DisagreementScores): SafeHtml | false {
   const byId = new Map(texts.map((text) => [text.id, text]));
-  const given = (ids: readonly string[]) =>
+  const given = (ids: readonly Text['id'][]) =>
     ids
       .flatMap((id) => byId.get(id) ?? [])
       .filter(({ response }) => response !== undefined)

@@ -1,6 +1,7 @@
 export { banditFigures } from './bandit-figures';
 export { solveBandit } from './bandit-section';
 export { disagreementFigures } from './disagreement-figures';
+export { renderDisagreement } from './disagreement-section';
 export { renderReport, type ReportContent } from './render-report';
 export { rewardBenchFigures } from './rewardbench-figures';
 export { readRuns, writeReport } from './write-report';

@@ -1,8 +1,9 @@
 import type { Interval } from '@surefoot/risk';
 
-/** Two decimals, or a dash where there is no number. */
+/** Two decimals, powers of ten from a million on, or a dash where there is no number. */
 export function fixed(value: number | null | undefined, digits = 2): string {
-  return typeof value === 'number' ? value.toFixed(digits).replace('-', '−') : '–';
+  if (typeof value !== 'number') return '–';
+  return (Math.abs(value) < 1e6 ? value.toFixed(digits) : value.toExponential(1)).replace('-', '−');
 }
 
 /** Two decimals with their sign, or a dash. */

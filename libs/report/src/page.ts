@@ -57,7 +57,7 @@ export function page(options: {
 }
 
 function sectionMarkup({ heading, introduction, body }: Section): SafeHtml {
-  return html`<section aria-labelledby="${anchor(heading)}">
+  return html`<section>
     <h2 id="${anchor(heading)}">${heading}</h2>
     <p>${introduction}</p>
     ${body}

@@ -109,8 +109,7 @@ describe('a whole report', () => {
     const [vanilla, other] = all('table')
       .find((each) => each.textContent?.includes('Methods: gains'))!
       .querySelectorAll('tbody tr');
-    const of = (row?: Part) =>
-      [...(row?.querySelectorAll('td') ?? [])].map((cell) => cell.getAttribute('data-value'));
+    const of = (row?: Part) => [...(row?.querySelectorAll('td') ?? [])].map((cell) => cell.getAttribute('data-value'));
     expect(Number(of(vanilla)[2])).toBe(full.report.methods['vanilla']?.gain.mean);
     expect(Number(of(other)[3])).toBe(full.report.methods['variance-weighted-kl']?.gain.sd);
   });

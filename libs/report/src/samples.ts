@@ -3,7 +3,7 @@ import { signed } from './numbers';
 
 /** Responses of one run before and after training. */
 export interface RunSamples {
-  /** Such as `best run`. */
+  /** Such as `Best run`. */
   title: string;
   method: string;
   block: string;

@@ -41,14 +41,14 @@ nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;list-style:none;margin:1.5re
 nav a{display:inline-block;padding:.15rem 0;color:var(--muted)}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:.4rem}
-th,td{padding:.4rem .8rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
+th,td{padding:.4rem .7rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{font-weight:600;vertical-align:bottom;border-bottom:2px solid var(--line)}
 th button{all:unset;position:relative;cursor:pointer;display:inline-block;min-height:1.5rem;padding-right:1.1em}
 th button:focus-visible{outline:2px solid var(--series-1);outline-offset:2px}
 th button::after{content:"\\2195";content:"\\2195"/"";position:absolute;right:0;bottom:0;color:var(--muted)}
 th[aria-sort=ascending] button::after{content:"\\2191";content:"\\2191"/"";color:inherit}
 th[aria-sort=descending] button::after{content:"\\2193";content:"\\2193"/"";color:inherit}
-tbody th{font-weight:600}
+tbody th{font-weight:600;min-width:8.5rem}
 td{white-space:nowrap}
 td small{display:block}
 .samples{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr));gap:2rem}
@@ -69,17 +69,19 @@ pre{background:var(--panel);border-radius:8px;padding:1rem;overflow-x:auto;font-
 footer{margin-top:3rem;color:var(--muted);font-size:.85rem}
 @media print{
 @page{margin:14mm}
-body{font-size:10.5pt}
+html{font-size:9.5pt}
+body{font-size:1rem}
 .page{max-width:none;padding:0}
 nav,.tip{display:none}
 h2{margin-top:1.6rem}
-h2,h3,.figures{break-after:avoid}
+h2,h3,h2+p,caption,summary{break-after:avoid}
 figure,.verdict,.cards>li,.samples li,tr,.terms div{break-inside:avoid}
 .figures{grid-template-columns:1fr 1fr;gap:1.2rem 1.6rem}
 .scroll,pre{overflow:visible}
 pre{white-space:pre-wrap}
 table{font-size:7.5pt}
 th,td{padding:.25rem .5rem .25rem 0}
+tbody th{min-width:0}
 th button::after{content:none}
 details::details-content{content-visibility:visible}
 }`;

@@ -1,5 +1,8 @@
 import { quantile, ranks } from '@surefoot/risk';
-import type { Disagreement } from './disagreement';
+
+interface Ranges {
+  texts: readonly { range: number }[];
+}
 
 /** Ranges on some texts against ranges on others. */
 export interface RangesAgainst {
@@ -15,10 +18,7 @@ export interface RangesAgainst {
  *
  * Source of `wider`: Mann and Whitney 1947, U over the number of pairs of texts.
  */
-export function rangesAgainst(
-  { texts }: Pick<Disagreement, 'texts'>,
-  others: Pick<Disagreement, 'texts'>,
-): RangesAgainst {
+export function rangesAgainst({ texts }: Ranges, others: Ranges): RangesAgainst {
   const [own, other] = [texts, others.texts].map((each) => each.map(({ range }) => range)) as [number[], number[]];
   const sum = ranks([...own, ...other])
     .slice(0, own.length)

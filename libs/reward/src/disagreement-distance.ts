@@ -57,12 +57,12 @@ function wordsOf(text: string): Set<string> {
  *
  * @param ranges [N], N >= 1
  * @param distances [N]
- * @param options.groups at most so many, default 8, and of ten texts each at least where there are as many
+ * @param options.groups at most so many, default 6, and of ten texts each at least where there are as many
  */
 export function rangeByDistance(
   ranges: readonly number[],
   distances: readonly number[],
-  { groups: most = 8 }: { groups?: number } = {},
+  { groups: most = 6 }: { groups?: number } = {},
 ): RangeByDistance {
   const count = Math.max(1, Math.min(most, Math.floor(ranges.length / 10)));
   const ends = Array.from({ length: count }, (_, i) => quantile(distances, (i + 1) / count));

@@ -1,15 +1,7 @@
 import { join } from 'node:path';
 import { makeFolder, writeFileAtomically } from '@surefoot/files';
-import { banditFigures, type BanditResult } from '@surefoot/report';
-import {
-  banditCases,
-  banditModes,
-  banditPolicy,
-  simulateBandit,
-  smallStepRisk,
-  type BanditCase,
-  type SmallStepRisk,
-} from '@surefoot/risk';
+import { banditFigures, solveBandit, type BanditResult } from '@surefoot/report';
+import { banditCases, banditModes, smallStepRisk, type BanditCase, type SmallStepRisk } from '@surefoot/risk';
 import { z } from 'zod';
 import { defineCommand } from '../command';
 import { UsageError } from '../failure';
@@ -78,18 +70,8 @@ interface Solved extends BanditResult {
   smallSteps: SmallStepRisk;
 }
 
-function solve(
-  { name, title, shows, bandit: arms }: BanditCase,
-  options: { kl: number; members: number; draws: number; seed: number },
-): Solved {
-  const simulated = simulateBandit(arms, options);
-  const { means, variances, reference } = arms;
-  const estimate = { reward: means, variances, members: [means] };
-  const policies = simulated.map(({ mode, beta }) => ({
-    mode,
-    policy: banditPolicy(mode, reference, estimate)(beta),
-  }));
-  return { name, title, shows, bandit: arms, smallSteps: smallStepRisk(arms), policies, simulated };
+function solve(each: BanditCase, options: { kl: number; members: number; draws: number; seed: number }): Solved {
+  return { ...solveBandit(each, options), smallSteps: smallStepRisk(each.bandit) };
 }
 
 function describe({ title, shows, smallSteps, simulated, policies }: Solved): string {

@@ -1,45 +1,131 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
 import { makeFolder, writeFileAtomically } from '@surefoot/files';
-import { disagreementFigures } from '@surefoot/report';
-import { disagreement } from '@surefoot/reward';
-import { defineCommand } from '../command';
-import { option, text } from '../option';
-import { scoreFile, scoreFileOptions } from '../score-file';
+import { readRollouts, type RolloutRow } from '@surefoot/preference';
+import { disagreementFigures, renderDisagreement } from '@surefoot/report';
+import { defineCommand, type Context } from '../command';
+import {
+  disagreementDocument,
+  pairResponses,
+  type DisagreementDocument,
+  type ScoredText,
+} from '../disagreement-document';
+import { option, text, texts } from '../option';
+import { pairOptions, readPairFiles } from '../pair-files';
+import { scoreFileOptions, scoreRollouts } from '../score-file';
 import { toJson } from '../terminal';
+
+/** A rollout to score, of `--in` or of what it is compared with. */
+interface Row extends RolloutRow {
+  givenId: string | number;
+  isOther: boolean;
+}
 
 export const rewardDisagree = defineCommand({
   name: 'reward disagree',
-  summary: 'how much the members disagree on the same text, in numbers and figures',
-  example: 'reward disagree --ensemble ensemble --in rollouts.jsonl --out disagreement',
+  summary: 'how much the members disagree on the same text, in numbers, figures and a page',
+  example: 'reward disagree --ensemble ensemble --in rollouts.jsonl --pairs pairs.jsonl --out disagreement',
   options: {
     ...scoreFileOptions,
+    against: option('<file>', 'other rollouts, such as familiar ones, to compare with', text.optional()),
+    pairs: option(
+      '<files...>',
+      'the pairs that the members were fitted to: ranges by distance from them and, without --against, against theirs',
+      texts.optional(),
+    ),
+    columns: pairOptions.columns,
+    split: pairOptions.split,
     id: option('<id>', 'the text whose scores are drawn; default the one they differ most on', text.optional()),
-    out: option('<dir>', 'folder for disagreement.json and figures', text),
+    out: option('<dir>', 'folder for disagreement.json, disagreement.html and figures', text),
   },
   async run(options, context) {
-    const scores: number[][] = [];
-    const givenIds = new Map<string, string | number>();
-    const { model, skipped } = await scoreFile(options, context, ({ id, givenId }, own) => {
-      scores.push(own);
-      givenIds.set(id, givenId);
+    const { rows, pairs, malformed, names } = await readTexts(options, context);
+    const own: ScoredText[] = [];
+    const others: ScoredText[] = [];
+    const { model, isCalibrated, skipped } = await scoreRollouts(rows, options, context, (row, scores) => {
+      const { givenId: id, prompt, response, isOther } = row;
+      (isOther ? others : own).push({ id, prompt, response, scores });
     });
-    const found = disagreement(scores, [...givenIds.keys()]);
+    const all = malformed + skipped;
+    if (all > 0) context.terminal.note(`${all} rollouts skipped`);
+    if (own.length === 0) throw new DomainError('invalid_argument', `${options.in}: no rollout can be scored`);
+    const found = disagreementDocument(
+      { name: names.own, texts: own },
+      {
+        against: others.length > 0 ? { name: names.others, texts: others } : undefined,
+        pairs: pairs && { name: 'the pairs', pairs },
+      },
+    );
+    const document = { ...found, model, ...(all > 0 && { skipped: all }) };
     const figures = await disagreementFigures(found, { id: options.id });
+    const page = await renderDisagreement({ title: model, disagreement: found, id: options.id });
     await makeFolder(options.out);
     for (const { name, svg } of figures) await writeFileAtomically(join(options.out, name), svg);
-    const document = {
-      ...found,
-      texts: found.texts.map((measured) => ({ ...measured, id: givenIds.get(measured.id) })),
-      widest: found.widest.map((id) => givenIds.get(id)),
-      model,
-      ...(skipped > 0 && { skipped }),
-    };
+    await writeFileAtomically(join(options.out, 'disagreement.html'), page);
     await writeFileAtomically(join(options.out, 'disagreement.json'), `${toJson(document, 2)}\n`);
-    const median = found.rangeQuantiles.find(({ level }) => level === 0.5)!.value;
-    const files = ['disagreement.json', ...figures.map(({ name }) => name)].map((name) => join(options.out, name));
+    const files = ['disagreement.json', 'disagreement.html', ...figures.map(({ name }) => name)];
     return {
       document,
-      text: `${found.members} members on ${scores.length} texts: half the ranges are above ${median.toFixed(2)} standard deviations\n${files.join('\n')}`,
+      text: [...describe(found, isCalibrated), ...files.map((name) => join(options.out, name))].join('\n'),
     };
   },
 });
+
+/** The rollouts of `--in` and after them those to compare with, told apart by their ids; and the pairs. */
+async function readTexts(
+  options: {
+    in: string;
+    against?: string;
+    pairs?: string[];
+    columns?: Parameters<typeof readPairFiles>[0]['columns'];
+    split?: string;
+    skipInvalid: boolean;
+  },
+  { terminal }: Context,
+) {
+  let malformed = 0;
+  const read = (file: string) =>
+    readRollouts(
+      file,
+      options.skipInvalid
+        ? ({ line, reason }) => {
+            malformed += 1;
+            terminal.note(`skipped ${file} line ${line}: ${reason}`);
+          }
+        : undefined,
+    );
+  const own = await read(options.in);
+  const { pairs, columns, split, skipInvalid } = options;
+  const settings = { columns, split, skipInvalid, evalPairs: undefined, evalSplit: undefined };
+  const found = pairs && (await readPairFiles({ ...settings, pairs }, terminal)).pairs;
+  const others: (RolloutRow & { givenId?: string | number })[] =
+    options.against !== undefined ? await read(options.against) : found ? pairResponses(found, own.length) : [];
+  const rows: Row[] = [
+    ...own.map((row) => ({ ...row, isOther: false })),
+    ...others.map((row) => ({ ...row, givenId: row.givenId ?? row.id, id: `against ${row.id}`, isOther: true })),
+  ];
+  const names = {
+    own: options.in === '-' ? 'stdin' : basename(options.in),
+    others: options.against === undefined ? 'responses of the pairs' : basename(options.against),
+  };
+  return { rows, pairs: found, malformed, names };
+}
+
+function describe(
+  { members, texts: own, rangeQuantiles, against, distance }: DisagreementDocument,
+  isCalibrated: boolean,
+): string[] {
+  const median = (quantiles: DisagreementDocument['rangeQuantiles']) =>
+    quantiles.find(({ level }) => level === 0.5)!.value.toFixed(2);
+  return [
+    `${members} members on ${own.length} texts: half the ranges are above ${median(rangeQuantiles)}${isCalibrated ? ' standard deviations' : ''}`,
+    ...(against
+      ? [
+          `${against.name}: half above ${median(against.rangeQuantiles)}; a range on the former is the wider one in ${(100 * against.wider).toFixed(0)} % of all comparisons`,
+        ]
+      : []),
+    ...(distance?.spearman != null
+      ? [`rank correlation of a text's distance from ${distance.from} with its range: ${distance.spearman.toFixed(2)}`]
+      : []),
+  ];
+}

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson, writeFileAtomically } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
@@ -63,6 +63,23 @@ function ensembleFolder(folder: string, seed: number, dataSeeds: readonly number
   return join(folder, dataSeeds.length === 1 ? 'ensemble' : `ensemble-${seed}`);
 }
 
+function pairsFile(folder: string, seed: number, [first]: readonly number[]): string {
+  return seed === first ? join(folder, 'task', 'pairs.jsonl') : join(folder, `pairs-${seed}.jsonl`);
+}
+
+/** The file of pairs that an ensemble of the built-in task was fitted to; undefined for any other ensemble. */
+export async function builtinPairsOf(ensemble: string): Promise<string | undefined> {
+  const folder = dirname(ensemble);
+  const settings = settingsFile(folder);
+  if (!existsSync(settings)) return undefined;
+  const { dataSeeds } = (await readJson(settings)) as BuiltinTaskSettings;
+  const seed = dataSeeds.find((each) => ensembleFolder(folder, each, dataSeeds) === ensemble);
+  const pairs = seed === undefined ? undefined : pairsFile(folder, seed, dataSeeds);
+  return pairs !== undefined && existsSync(pairs) ? pairs : undefined;
+}
+
+const settingsFile = (folder: string) => join(folder, 'builtin-task.json');
+
 /**
  * Writes the task and fits judge and ensembles, as far as the folder does not hold them.
  *
@@ -85,7 +102,7 @@ export async function prepareBuiltinTask(
     const options = { folder: task, dataSeed: first, coverage, pairs, judgePairs, baseTraining };
     await compute('writeTask', { label: 'base model', backend, options }, context);
   }
-  const pairsOf = (seed: number) => (seed === first ? join(task, 'pairs.jsonl') : join(folder, `pairs-${seed}.jsonl`));
+  const pairsOf = (seed: number) => pairsFile(folder, seed, dataSeeds);
   for (const dataSeed of others)
     if (!existsSync(pairsOf(dataSeed))) {
       const options = { folder: task, path: pairsOf(dataSeed), dataSeed, coverage, pairs };
@@ -114,7 +131,7 @@ export async function prepareBuiltinTask(
 
 /** Notes what the task is made with. @throws DomainError failed_precondition where the folder has one made with something else */
 async function noteSettings(folder: string, settings: BuiltinTaskSettings): Promise<void> {
-  const path = join(folder, 'builtin-task.json');
+  const path = settingsFile(folder);
   if (existsSync(path) && existsSync(join(folder, 'task'))) {
     const before = (await readJson(path)) as Record<string, unknown>;
     const differing = Object.entries(settings).filter(([name, value]) => toJson(value) !== toJson(before[name]));

@@ -1,40 +1,55 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJson, writeFileAtomically } from '@surefoot/files';
-import type { RolloutRow } from '@surefoot/preference';
-import { disagreement, type Disagreement } from '@surefoot/reward';
+import { readPairs, type RolloutRow } from '@surefoot/preference';
+import { disagreementDocument, pairResponses, type DisagreementDocument, type TextSet } from '../disagreement-document';
 import type { Scorer } from '../scorer';
 import { toJson } from '../terminal';
 import { readEvaluation } from './run-samples';
 import { runsFolder } from './runs-file';
 
-const texts = 200;
+const most = 200;
 const path = (out: string) => join(out, 'disagreement.json');
 
 /** What an experiment folder knows of its members' disagreement. */
-export async function readDisagreement(out: string): Promise<Disagreement | undefined> {
-  return existsSync(path(out)) ? ((await readJson(path(out))) as Disagreement) : undefined;
+export async function readDisagreement(out: string): Promise<DisagreementDocument | undefined> {
+  return existsSync(path(out)) ? ((await readJson(path(out))) as DisagreementDocument) : undefined;
 }
 
 /**
- * Notes how far the members are apart on the start policy's first responses to the evaluation prompts.
+ * Notes how far the members are apart on the start policy's first responses to the evaluation prompts: against the pairs that they
+ * were fitted to where those are known, else against what the policy of one run answers after training.
  *
- * @param runId a run that has ended
+ * @param options.runId a run that has ended
+ * @param options.pairs file of the pairs
  */
-export async function writeDisagreementSample(out: string, runId: string, scorer: Scorer): Promise<void> {
+export async function writeDisagreementSample(
+  out: string,
+  { runId, scorer, pairs: file }: { runId: string; scorer: Scorer; pairs?: string },
+): Promise<void> {
   if (existsSync(path(out)) || scorer.calibration.length < 2) return;
-  const rows: RolloutRow[] = [];
-  for await (const { index, prompt, initial } of readEvaluation(join(runsFolder(out), runId))) {
-    if (rows.length === texts) break;
-    if (initial.response.trim() === '') continue;
-    rows.push({ id: `response ${index}`, prompt, response: initial.response, truncated: false });
+  const start: RolloutRow[] = [];
+  const end: RolloutRow[] = [];
+  for await (const { index, prompt, initial, final } of readEvaluation(join(runsFolder(out), runId))) {
+    if (start.length === most) break;
+    const rollout = ({ response }: { response: string }) =>
+      response.trim() === '' ? [] : [{ id: `response ${index}`, prompt, response, truncated: false }];
+    start.push(...rollout(initial));
+    if (final) end.push(...rollout(final));
   }
-  if (rows.length === 0) return;
-  const scores = await calibratedScores(rows, scorer);
-  const found = disagreement(
-    scores,
-    rows.map(({ id }) => id),
-  );
+  if (start.length === 0) return;
+  const score = async (name: string, rows: RolloutRow[]): Promise<TextSet> => {
+    const scores = await calibratedScores(rows, scorer);
+    return { name, texts: rows.map((row, i) => ({ ...row, scores: scores[i]! })) };
+  };
+  const pairs = file === undefined ? undefined : (await readPairs([file])).pairs;
+  const others: [string, RolloutRow[]] = pairs
+    ? ['responses of the pairs', pairResponses(pairs, most)]
+    : [`responses after training (${runId})`, end];
+  const found = disagreementDocument(await score('responses of the start policy', start), {
+    against: others[1].length > 0 ? await score(...others) : undefined,
+    pairs: pairs && { name: 'the pairs', pairs },
+  });
   await writeFileAtomically(path(out), `${toJson(found, 2)}\n`);
 }
 

@@ -7,6 +7,7 @@ import { Interrupted } from '../failure';
 import type { LocalServices } from '../local/services';
 import type { IterationEvent } from '../trainer-client';
 import { remoteScorer, type Scorer } from '../scorer';
+import { builtinPairsOf } from './builtin-task';
 import type { ExperimentConfig } from './config';
 import { writeDisagreementSample } from './disagreement-sample';
 import { remoteRunId, type PlannedRun } from './plan';
@@ -90,7 +91,9 @@ async function sampleDisagreement(
   let scorer: Scorer | undefined;
   try {
     scorer = await remoteScorer(scorers.addressesOf(block).ensemble.split(',')[0]!);
-    await writeDisagreementSample(out, id, scorer);
+    const { ensemble } = block;
+    const pairs = ensemble && 'folder' in ensemble ? await builtinPairsOf(ensemble.folder) : undefined;
+    await writeDisagreementSample(out, { runId: id, scorer, pairs });
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     context.terminal.note(`the report will not show how much the members disagree: ${error.message}`);

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readText } from '@surefoot/files';
-import { readRuns, writeReport as writeReportFiles } from '@surefoot/report';
+import { readJson, readText } from '@surefoot/files';
+import { readRuns, writeReport as writeReportFiles, type RewardBenchScores } from '@surefoot/report';
 import { riskReport, verdictTexts, type RiskReport, type RunRecord } from '@surefoot/risk';
 import { readResolvedExperiment } from './config';
 import { readDisagreement } from './disagreement-sample';
@@ -40,10 +40,21 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
     report,
     runs,
     disagreement: await readDisagreement(first),
+    rewardBench: await readRewardBench([first, dirname(html)]),
     samples: await readRunSamples(first, own[0]!, report.measure),
     config: hasConfiguration ? await readText(configuration) : undefined,
   });
   return { report, html, verdict: verdictOf(report) };
+}
+
+/** What `rewardbench --out` left in one of the folders. */
+async function readRewardBench(folders: string[]): Promise<RewardBenchScores | undefined> {
+  const path = folders.map((folder) => join(folder, 'rewardbench.json')).find(existsSync);
+  if (!path) return undefined;
+  const document = (await readJson(path)) as Partial<RewardBenchScores> | null;
+  if (!document?.mean?.sections || !Array.isArray(document.members))
+    throw new DomainError('invalid_argument', `${path} is no document of surefoot rewardbench`);
+  return document as RewardBenchScores;
 }
 
 /** The runs of a folder: from the folders of its runs where it has an experiment, else from runs.jsonl alone. */

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJsonLines } from '@surefoot/files';
-import type { Prompt } from '@surefoot/preference';
 import type { RunSamples } from '@surefoot/report';
 import { outcomesOf, type Measure, type RunRecord } from '@surefoot/risk';
 import { z } from 'zod';
+import { promptText } from '../disagreement-document';
 import { runsFolder } from './runs-file';
 
 const response = z.object({ response: z.string(), gold: z.number().optional(), judge: z.number().optional() });
@@ -47,8 +47,8 @@ export async function readRunSamples(out: string, runs: RunRecord[], measure: Me
     .flatMap(({ run, completed: result }) => (result ? [{ run, gain: result.gain }] : []))
     .sort((a, b) => b.gain - a.gain);
   const chosen = [
-    ['best run', completed[0]],
-    ['worst run', completed.length > 1 ? completed.at(-1) : undefined],
+    ['Best run', completed[0]],
+    ['Worst run', completed.length > 1 ? completed.at(-1) : undefined],
   ] as const;
   const samples: RunSamples[] = [];
   for (const [title, entry] of chosen) {
@@ -73,8 +73,4 @@ async function firstResponses(
     responses.push({ prompt: promptText(prompt), before: shown(initial), after: shown(final) });
   }
   return responses;
-}
-
-function promptText(prompt: Prompt): string {
-  return typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');
 }
