@@ -5,11 +5,15 @@ import { withColumns, type Columns } from './columns';
 import { parsePair, type PreferencePair } from './preference-pair';
 import { invalid, parseRow } from './prompt';
 
-/** A row that was passed over, and why. */
-export interface InvalidRow {
+/** Where a row is. */
+export interface RowPlace {
   file: string;
   /** Counted from 1: the line, or the row of a Parquet file. */
   line: number;
+}
+
+/** A row that was passed over, and why. */
+export interface InvalidRow extends RowPlace {
   reason: string;
 }
 
@@ -48,14 +52,14 @@ export interface ReadPairsOptions {
  * Preference pairs of files, in order: JSON lines, gzip or not, or Parquet; `-` is stdin. The layout of the columns is
  * recognised from each file's first row.
  *
- * @returns the pairs, the malformed rows passed over, and what was found in each file
+ * @returns the pairs and where each was read, the malformed rows passed over, and what was found in each file
  * @throws DomainError invalid_argument with file, line and reason, or where no pair is left; not_found
  */
 export async function readPairs(
   paths: string[],
   options: ReadPairsOptions = {},
-): Promise<{ pairs: PreferencePair[]; invalid: InvalidRow[]; files: PairFile[] }> {
-  const found: Found = { pairs: [], invalid: [] };
+): Promise<Found & { files: PairFile[] }> {
+  const found: Found = { pairs: [], places: [], invalid: [] };
   const files: PairFile[] = [];
   for (const path of paths) files.push(await readFile(path, options, found));
   if (found.pairs.length === 0) {
@@ -76,6 +80,8 @@ type Place = Pick<Row, 'number' | 'place'>;
 
 interface Found {
   pairs: PreferencePair[];
+  /** Of each pair; of one from two rows the second. */
+  places: RowPlace[];
   invalid: InvalidRow[];
 }
 
@@ -127,6 +133,7 @@ async function readFile(path: string, options: ReadPairsOptions, found: Found): 
       const pairs = attempt(place, () => content.map(parsePair)) ?? [];
       file.pairs += pairs.length;
       found.pairs.push(...pairs);
+      found.places.push(...pairs.map(() => ({ file: path, line: place.number })));
     }
   }
   if (half) refuse(half, unpaired);

@@ -57,6 +57,17 @@ describe('readPairs', () => {
     expect(pairs.map(({ chosen }) => chosen)).toEqual(['first', 'second']);
   });
 
+  test('says where each pair was read: its file, and its line there', async () => {
+    const pair = { prompt: 'p', chosen: 'c', rejected: 'r' };
+    const [first, second] = [await file('one.jsonl', pair, 'no pair', pair), await file('two.jsonl', pair)];
+    const { places } = await readPairs([first, second], { skipInvalid: true });
+    expect(places).toEqual([
+      { file: first, line: 1 },
+      { file: first, line: 3 },
+      { file: second, line: 1 },
+    ]);
+  });
+
   test.each([
     ['{"prompt":', /not JSON/],
     [[1], /not a JSON object/],

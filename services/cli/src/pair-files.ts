@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { parseColumns, readPairs, type PairFile, type PreferencePair } from '@surefoot/preference';
+import { parseColumns, readPairs, type PairFile, type PreferencePair, type RowPlace } from '@surefoot/preference';
 import { z } from 'zod';
 import { flag, option, text, texts } from './option';
 import type { Terminal } from './terminal';
@@ -25,6 +25,8 @@ type PairOptions = { [Name in keyof typeof pairOptions]: z.output<(typeof pairOp
 export interface ReadPairs {
   pairs: PreferencePair[];
   evalPairs: PreferencePair[] | undefined;
+  /** Where each of them was read. */
+  places: { pairs: RowPlace[]; evalPairs: RowPlace[] };
   data: { pairs: PairFile[]; evalPairs?: PairFile[] };
 }
 
@@ -43,6 +45,7 @@ export async function readPairFiles(options: PairOptions, { note }: Pick<Termina
   return {
     pairs: training.pairs,
     evalPairs: heldOut?.pairs,
+    places: { pairs: training.places, evalPairs: heldOut?.places ?? [] },
     data: { pairs: training.files, ...(heldOut && { evalPairs: heldOut.files }) },
   };
 }

@@ -10,6 +10,7 @@ import { withClaim } from '../local/pid-file';
 import { weights } from '../model-options';
 import { backend, flag, integer, number, option, seed, text } from '../option';
 import { pairOptions, readPairFiles } from '../pair-files';
+import { skippedPairs } from '../skipped-pairs';
 
 export const rewardTrain = defineCommand({
   name: 'reward train',
@@ -43,7 +44,7 @@ export const rewardTrain = defineCommand({
     if ((base === undefined) === (like === undefined) || (like === undefined) !== (tokenizer === undefined))
       throw new UsageError('give either --base, or --like together with --tokenizer');
     const kind = kindOfFit(options);
-    const { pairs, evalPairs, data } = await readPairFiles(options, context.terminal);
+    const { pairs, evalPairs, places, data } = await readPairFiles(options, context.terminal);
     const fit = {
       ...training,
       ...kind,
@@ -57,21 +58,13 @@ export const rewardTrain = defineCommand({
     };
     const job = { label: `fit ${options.out}`, backend: name, options: fit };
     const report = await withClaim(options.out, () => computeFit(job, context));
-    noteSkipped(report, context);
+    skippedPairs(report.skipped, places).forEach(context.terminal.note);
     if (report.calibrationLost)
       context.terminal.note('members were added: what surefoot reward calibrate had set is gone, call it again');
     noteAgreement(report, options.kind, context);
     return { document: { folder: options.out, data, ...report }, text: summary(options.out, report) };
   },
 });
-
-function noteSkipped({ skipped }: FitReport, { terminal }: Context): void {
-  for (const [what, rows] of [
-    ['pairs', skipped.pairs],
-    ['held-out pairs', skipped.evalPairs],
-  ] as const)
-    if (rows.length > 0) terminal.note(`${rows.length} ${what} skipped; the first: ${rows[0]!.reason}`);
-}
 
 /** From this correlation between members on there is too little left of their variance to mean anything. */
 const nearlyOne = 0.98;
