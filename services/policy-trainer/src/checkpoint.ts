@@ -28,13 +28,18 @@ export interface Checkpoint {
   seconds: number;
   learner: LearnerState;
   normaliser: ScoreNormaliser;
+  /** Share of the start policy's samples that were cut at `maxNewTokens`, 0..1; absent in checkpoints of before it was kept. */
+  cutShare?: number;
   fingerprint: Fingerprint;
   best?: BestPolicy;
   /** Bytes of rollouts.jsonl.gz; 0 where rollouts are not kept. */
   rolloutBytes: number;
 }
 
-type Numbers = Pick<Checkpoint, 'iteration' | 'seconds' | 'normaliser' | 'fingerprint' | 'rolloutBytes'> & {
+type Numbers = Pick<
+  Checkpoint,
+  'iteration' | 'seconds' | 'normaliser' | 'cutShare' | 'fingerprint' | 'rolloutBytes'
+> & {
   learner: LearnerState['numbers'];
   best?: Omit<BestPolicy, 'tensors'>;
 };

@@ -17,7 +17,7 @@ const settings = createSettings(
   { seed: 2 ** 53 - 1, gold: 'gold.json', keepRollouts: true },
 );
 const run: Run = { id: 'a', state: 'running', settings, iteration: 4, seconds: 2.5 };
-const overTheWire = (value: Run) => WireRun.decode(WireRun.encode(toWireRun(value)).finish());
+const overTheWire = (value: Run) => WireRun.decode(WireRun.encode(toWireRun(value, '/runs/a')).finish());
 
 describe('the settings of a run', () => {
   test('go over the wire and come back the same', () => {
@@ -66,6 +66,11 @@ describe('the settings of a run', () => {
 });
 
 describe('a run', () => {
+  test('says where it lies and what its user should know', () => {
+    expect(overTheWire(run)).toMatchObject({ folder: '/runs/a', warnings: [] });
+    expect(overTheWire({ ...run, warnings: ['one', 'two'] }).warnings).toEqual(['one', 'two']);
+  });
+
   test('shows its error, its result and its trajectories', () => {
     const value = { gold: 0.5, standardError: 0.01, kl: 2 };
     const trajectory = { gold: [0, 1, 2, 3, 4, 5, 4], judge: [], kl: [1] };

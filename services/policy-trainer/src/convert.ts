@@ -61,8 +61,8 @@ function toLoraConfig({ r, alpha, targetModules, rslora }: Lora): LoraConfig {
   };
 }
 
-/** A run as a client sees it. */
-export function toWireRun(run: Run): WireRun {
+/** A run as a client sees it. @param folder where it lies */
+export function toWireRun(run: Run, folder: string): WireRun {
   const { result, trajectory } = run;
   const peak = trajectory && peakFields(trajectory).peak;
   return {
@@ -84,6 +84,8 @@ export function toWireRun(run: Run): WireRun {
     ensemble: toWireIdentity(run.ensemble),
     judge: toWireIdentity(run.judge),
     stage: run.stage,
+    warnings: (run.warnings ?? []).map(wireText),
+    folder,
   };
 }
 

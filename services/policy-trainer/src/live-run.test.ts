@@ -48,7 +48,16 @@ describe('a live run', () => {
     expect(await seen).toEqual([0, 128, undefined]);
   });
 
-  test('keeps count of iterations and seconds; a change of anything but state and stage is no news', () => {
+  test('tells of a warning at once', async () => {
+    const run = createRun();
+    const events = run.events(never);
+    const seen = events.next();
+    run.update({ warnings: ['responses are cut'] });
+    expect((await seen).value).toMatchObject({ run: { warnings: ['responses are cut'] } });
+    await events.return(undefined);
+  });
+
+  test('keeps count of iterations and seconds; a change of anything but state, stage and warnings is no news', () => {
     const run = createRun();
     run.iterationDone(line(3));
     run.update({ ensemble: { name: 'e', version: '1', digest: '2' } });

@@ -2,7 +2,7 @@ import { DomainError } from '@surefoot/errors';
 import type { MetricsLine } from './metrics-file';
 import type { Run } from './run';
 
-/** What a watcher is told: an iteration that ended, or a change of the run's state or stage. */
+/** What a watcher is told: an iteration that ended, or a change of the run's state, stage or warnings. */
 export type RunEvent = { line: MetricsLine } | { run: Run };
 
 /** A run that waits or computes in this process. */
@@ -10,7 +10,7 @@ export interface LiveRun {
   readonly folder: string;
   /** The run as it stands; replaced, never changed in place. */
   run(): Run;
-  /** Changes the run and tells the watchers where its state or its stage has changed. */
+  /** Changes the run and tells the watchers where its state, its stage or its warnings have changed. */
   update(change: Partial<Run>): void;
   /** Notes a finished iteration and tells the watchers. */
   iterationDone(line: MetricsLine): void;
@@ -43,7 +43,7 @@ export function createLiveRun(folder: string, first: Run): LiveRun {
     folder,
     run: () => run,
     update(change) {
-      const isNews = (['state', 'stage'] as const).some((key) => key in change && change[key] !== run[key]);
+      const isNews = (['state', 'stage', 'warnings'] as const).some((key) => key in change && change[key] !== run[key]);
       run = { ...run, ...change };
       if (isNews) tell({ run });
     },

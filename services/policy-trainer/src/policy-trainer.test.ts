@@ -199,6 +199,31 @@ describe('a run', () => {
     expect(await essence('cut')).toEqual(await essence('uncut'));
   });
 
+  test('that failed before its first checkpoint is made anew with other settings, with or without resume', async () => {
+    const wrong = config({ lora: { r: 2, targetModules: ['nope'], targetPattern: '', rslora: false } });
+    for (const resume of [false, true]) {
+      const failed = await complete('anew', wrong, resume);
+      expect(failed).toMatchObject({
+        state: RunState.RUN_STATE_FAILED,
+        error: { message: expect.stringContaining('target_modules names no module') },
+      });
+    }
+    const short = config({}, { iterations: 1 });
+    expect((await complete('anew', short)).state).toBe(RunState.RUN_STATE_COMPLETED);
+    await expect(start('anew', short)).rejects.toMatchObject({ kind: 'already_exists' });
+  });
+
+  test('tells its watchers, and run.json, that most responses are cut; it says where it lies', async () => {
+    const cut = config({}, { iterations: 1, maxNewTokens: 2 });
+    await start('short', cut);
+    const seen = await watch('short');
+    const warnings = [expect.stringMatching(/^\d\d % of .* maxNewTokens = 2: set/)];
+    expect(lastRun(seen)).toMatchObject({ state: RunState.RUN_STATE_COMPLETED, warnings, folder: join(runs, 'short') });
+    expect(existsSync(join(lastRun(seen).folder, 'model', 'model.safetensors'))).toBe(true);
+    expect(JSON.parse(readFileSync(join(runs, 'short', 'run.json'), 'utf8'))).toMatchObject({ warnings });
+    expect(await get('short')).toMatchObject({ warnings });
+  });
+
   test('fails when no scorer answers, and goes on when one does', async () => {
     await start('orphan', config({ ensembleAddress: '127.0.0.1:9' }));
     const failed = lastRun(await watch('orphan'));

@@ -46,7 +46,11 @@ export function createRunExecution(options: {
         live.update({ ensemble: scorers.ensemble, ...(scorers.judge && { judge: scorers.judge }) });
         const call = await compute.thread({
           score: scorers.score,
-          warn: (message) => logger.warn({ run: id }, message),
+          warn: (message) => {
+            logger.warn({ run: id }, message);
+            const { warnings = [] } = live.run();
+            if (!warnings.includes(message)) live.update({ warnings: [...warnings, message] });
+          },
           stage: (stage) => live.update({ stage }),
           iterationDone: (line) => {
             live.iterationDone(line);

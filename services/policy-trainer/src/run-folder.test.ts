@@ -79,6 +79,7 @@ describe('a run’s folder', () => {
       trajectory: { gold: [], judge: [], kl: [1] },
     },
     { state: 'cancelled', trajectory: { gold: [], judge: [], kl: [] } },
+    { state: 'cancelled', trajectory: { gold: [], judge: [], kl: [] }, warnings: ['responses are cut'] },
   ])('keeps how the run ended: %j', async (end) => {
     const folder = await createRunFolder(runs, 'a', settings);
     const ensemble = { name: 'e', version: '1', digest: '2' };

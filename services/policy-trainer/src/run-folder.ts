@@ -33,10 +33,20 @@ export function runFolder(runsDirectory: string, id: string): string {
   return join(runsDirectory, id);
 }
 
-/** Makes the folder of a new run, whole or not at all. @throws DomainError already_exists, and those of a full or closed disk */
-export async function createRunFolder(runsDirectory: string, id: string, settings: RunSettings): Promise<string> {
+/**
+ * Makes the folder of a new run, whole or not at all.
+ *
+ * @param options.replace true to put it in the place of one that is there
+ * @throws DomainError already_exists without `replace`, and those of a full or closed disk
+ */
+export async function createRunFolder(
+  runsDirectory: string,
+  id: string,
+  settings: RunSettings,
+  { replace = false } = {},
+): Promise<string> {
   const folder = runFolder(runsDirectory, id);
-  await publishFolder(folder, (beside) => writeSettings(beside, settings)).catch((error: unknown) => {
+  await publishFolder(folder, (beside) => writeSettings(beside, settings), { replace }).catch((error: unknown) => {
     if (error instanceof DomainError && error.kind === 'already_exists')
       throw new DomainError('already_exists', `run ${id} exists: choose another id, or set resume`, { cause: error });
     throw error;

@@ -27,6 +27,8 @@ export interface RunFile {
   error?: { code: string; message: string };
   ensemble?: ScorerIdentity;
   judge?: ScorerIdentity;
+  /** Absent without any. */
+  warnings?: string[];
 }
 
 /** What run.json holds of a run that has ended. */
@@ -48,12 +50,14 @@ export function runRecord(run: Run): RunFile {
     ...(run.error && { error: { code: Status[run.error.code], message: run.error.message } }),
     ...(run.ensemble && { ensemble: run.ensemble }),
     ...(run.judge && { judge: run.judge }),
+    ...(run.warnings && { warnings: run.warnings }),
   };
 }
 
 /** The run that run.json and its settings tell of; the inverse of `runRecord`. */
 export function parseRunRecord(record: unknown, settings: RunSettings): Run {
-  const { id, status, iterations, seconds, initial, final, trajectory, error, ensemble, judge } = record as RunFile;
+  const { id, status, iterations, seconds, initial, final, trajectory, error, ensemble, judge, warnings } =
+    record as RunFile;
   return {
     id,
     state: status satisfies RunState,
@@ -65,6 +69,7 @@ export function parseRunRecord(record: unknown, settings: RunSettings): Run {
     ...(error && { error: { code: Status[error.code as keyof typeof Status], message: error.message } }),
     ...(ensemble && { ensemble }),
     ...(judge && { judge }),
+    ...(warnings && { warnings }),
   };
 }
 

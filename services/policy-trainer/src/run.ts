@@ -75,4 +75,6 @@ export interface Run {
   judge?: ScorerIdentity;
   /** Absent within the iterations. */
   stage?: RunStage;
+  /** What the user should know of it, each once, in the order in which it came; absent without any. */
+  warnings?: string[];
 }

@@ -11,6 +11,7 @@ import type { Run } from './run';
 import type { RunExecution } from './run-execution';
 import {
   createRunFolder,
+  listCheckpoints,
   listRunIds,
   prepareFolder,
   readRun,
@@ -34,12 +35,15 @@ import type { TrainingJob } from './training-job';
 /** The runs of a runs directory, some of them this process's own. */
 export interface Runs {
   /**
-   * Queues a run, or a run to be resumed. Resuming one that this process has, or one that is completed, gives it as it is.
+   * Queues a run, or a run to be resumed. Resuming one that this process has, or one that is completed, gives it as it is. One that
+   * ended before its first checkpoint is made anew, with or without `resume`.
    *
    * @param id empty = chosen here
    * @throws DomainError invalid_argument, not_found, already_exists, failed_precondition, resource_exhausted, unavailable
    */
   start(id: string, chosen: ChosenSettings, resume: boolean): Promise<Run>;
+  /** Where the run's folder is, or would be. @throws DomainError invalid_argument where the id is no name */
+  folder(id: string): string;
   /** @throws DomainError not_found */
   get(id: string): Promise<Run>;
   /** Newest first, at most 1,000. */
@@ -85,7 +89,9 @@ export async function openRuns(options: {
     const folder = runFolder(runsDirectory, name);
     const settings = resolveSettings(chosen, defaults);
     const paths = await resolvePaths(dataDirectory, settings);
-    const before = own.get(name)?.live.run() ?? (await readRun(runsDirectory, name));
+    const found = own.get(name)?.live.run() ?? (await readRun(runsDirectory, name));
+    const isAnew = found !== undefined && !own.has(name) && (await neverBegan(found, folder));
+    const before = isAnew ? undefined : found;
     if (before && !resume) throw taken(name);
     if (before) refuseOtherSettings(before, settings);
     if (before && (own.has(name) || before.state === 'completed')) return before;
@@ -94,7 +100,7 @@ export async function openRuns(options: {
     try {
       await execution.check(settings);
       if (before) await writeSettings(folder, settings);
-      else await createRunFolder(runsDirectory, name, settings);
+      else await createRunFolder(runsDirectory, name, settings, { replace: isAnew });
       return await enqueue(name, { folder, settings, paths, before });
     } finally {
       starting.delete(name);
@@ -213,6 +219,7 @@ export async function openRuns(options: {
 
   return {
     start,
+    folder: (id) => runFolder(runsDirectory, id),
     get,
     list: async () => {
       const runs: Run[] = [];
@@ -233,6 +240,11 @@ export async function openRuns(options: {
       for (const entry of [...own.values()]) await end(entry, { state: 'interrupted' });
     },
   };
+}
+
+/** True of a run that nobody works on and that has nothing to go on from, as after a start with a wrong setting. */
+async function neverBegan({ state }: Run, folder: string): Promise<boolean> {
+  return state !== 'running' && state !== 'completed' && (await listCheckpoints(folder)).length === 0;
 }
 
 async function resolvePaths(root: string, settings: RunSettings): Promise<TrainingJob['paths']> {

@@ -57,7 +57,7 @@ export interface TrainingContext {
   onStage(stage: RunStage | undefined): void;
   /** Told after each iteration, once its metrics and its checkpoint are on the disk. */
   onIteration(line: MetricsLine): void;
-  /** Tells the operator of something that the run goes on with. */
+  /** Tells the user of something that the run goes on with. */
   warn(message: string): void;
   /** Throws where the run is to stop; called between steps. */
   checkStopped(): void;

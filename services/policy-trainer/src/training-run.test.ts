@@ -250,8 +250,10 @@ describe('a training run', () => {
     const settings = (maxNewTokens: number) => createSettings({ iterations: 1, maxNewTokens });
     await trainingRun(createJob(world, world.folder('cut-a'), settings(2)), warned);
     await trainingRun(createJob(world, world.folder('cut-b'), settings(2)), warned);
-    expect(warnings).toHaveLength(2);
     expect(warnings[1]).toMatch(/^\d\d % of .* maxNewTokens = 2/);
+    // A run that is resumed says so again, from its checkpoint.
+    await trainingRun(createJob(world, join(world.data, '..', 'cut-b'), settings(2)), warned);
+    expect(warnings[2]).toBe(warnings[1]);
   });
 
   test('fails with one clear error where responses do not fit, or the scores do not vary', async () => {

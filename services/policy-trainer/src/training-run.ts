@@ -64,7 +64,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     const { referenceSamples, evaluationSamples, evaluationSeed, maxNewTokens, temperature } = ppo;
     const alike = [fingerprint, evaluationSeed, maxNewTokens, temperature];
     const reference: ReferenceSamples = last
-      ? { normaliser: last.normaliser, cutShare: 0 }
+      ? { normaliser: last.normaliser, cutShare: last.cutShare ?? 0 }
       : await referenceMemo([alike, referenceSamples], () => fitOnReferenceSamples(setting));
     const { normaliser, cutShare } = reference;
     if (cutShare > 0.5)
@@ -75,7 +75,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     let rolloutBytes = last?.rolloutBytes ?? 0;
     const save = async (iteration: number) =>
       saveCheckpoint(job.folder, {
-        ...{ iteration, normaliser, fingerprint, best, rolloutBytes },
+        ...{ iteration, normaliser, cutShare, fingerprint, best, rolloutBytes },
         seconds: seconds(),
         learner: await learnerState(learner),
       });
