@@ -83,12 +83,14 @@ export function parseModelConfig(raw: unknown, source: string): ModelConfig {
 /** The same config as config.json states it: unknown fields of the source kept, ours written over them. */
 export function modelConfigJson(config: ModelConfig): Record<string, unknown> {
   const { architecture, head, raw } = config;
+  const { classes, isTiedByDefault } = families[architecture];
   const dtype = 'torch_dtype' in raw ? 'torch_dtype' : 'dtype';
   return {
     ...raw,
     model_type: architecture,
-    architectures: [families[architecture].classes[head]],
-    tie_word_embeddings: head === 'reward' || config.tiedHead,
+    architectures: [classes[head]],
+    // A reward model has nothing to tie: what its source says stays.
+    tie_word_embeddings: head === 'reward' ? (raw['tie_word_embeddings'] ?? isTiedByDefault) : config.tiedHead,
     bos_token_id: config.bosTokenId ?? null,
     eos_token_id: config.eosTokenIds.length > 1 ? config.eosTokenIds : (config.eosTokenIds[0] ?? null),
     pad_token_id: config.padTokenId ?? null,

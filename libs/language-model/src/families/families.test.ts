@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseModelConfig } from '../config';
+import { modelConfigJson, parseModelConfig } from '../config';
 
 // Fields as the published folders have them; of llama 3.2 and gemma as transformers 5 writes them too.
 const llama3 = {
@@ -99,6 +99,15 @@ describe('configs as published', () => {
     const rest = without(gemma2b, 'hidden_activation', 'rope_scaling', 'rope_theta');
     const of5 = { ...rest, rope_parameters: { rope_theta: 10000, rope_type: 'default' }, tie_word_embeddings: true };
     expect({ ...parse({ ...of5, hidden_act: 'gelu_pytorch_tanh' }), raw: 0 }).toEqual({ ...parse(gemma2b), raw: 0 });
+  });
+
+  test.each([
+    ['Llama 3 8B', llama3, false],
+    ['Gemma 2B', gemma2b, true],
+    ['Llama 3 8B that says nothing', without(llama3, 'tie_word_embeddings'), false],
+  ])('a reward model on %s is written with its tie_word_embeddings', (_, base, isTied) => {
+    const written = modelConfigJson({ ...parse(base), head: 'reward', tiedHead: false });
+    expect(written).toMatchObject({ tie_word_embeddings: isTied });
   });
 
   test('Gemma 2 2B', () => {
