@@ -1,8 +1,8 @@
-import { quantile } from '@surefoot/risk';
+import { quantile, type Interval } from '@surefoot/risk';
 import type { DisagreementScores } from './disagreement-charts';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
-import { histogram, type Bin } from './histogram';
+import { histogram, reach, type Bin } from './histogram';
 import { extent, fixed, percent } from './numbers';
 
 type Texts = Pick<DisagreementScores, 'texts'> & { name: string };
@@ -13,10 +13,12 @@ export function againstChart(
   own: Texts,
   against: NonNullable<DisagreementScores['against']>,
 ): Figure {
-  const ends = extent([own, against].flatMap(({ texts }) => texts.map(({ range }) => range)));
+  const all = [own, against].flatMap(({ texts }) => texts.map(({ range }) => range));
+  const { end, within, beyond } = reach(all);
+  const ends: Interval = [extent(all)[0], end];
   const rows = [against, own].map(({ name, texts }, i) => {
     const ranges = texts.map(({ range }) => range);
-    const bins = histogram(ranges, ends);
+    const bins = histogram(ranges.map(within), ends);
     const highest = Math.max(...bins.map(({ count }) => count));
     const median = quantile(ranges, 0.5);
     const style = { fill: `var(--series-${1 - i})`, fillOpacity: 0.75 };
@@ -48,7 +50,7 @@ export function againstChart(
   return {
     title: 'Familiar texts and others',
     picture,
-    caption: `Ranges on ${against.name} above, on ${own.name} below; dashed the medians, each shape by its own highest bar. A range on the latter is wider than one on the former in ${percent(against.wider)} of all comparisons: 50 % would mean that the members are equally sure of both.${ratio}`,
+    caption: `Ranges on ${against.name} above, on ${own.name} below; dashed the medians, each shape by its own highest bar. A range on the latter is wider than one on the former in ${percent(against.wider)} of all comparisons: 50 % would mean that the members are equally sure of both.${ratio}${beyond}`,
   };
 }
 

@@ -4,7 +4,7 @@ import type { Figure } from './figure';
 import { againstChart } from './disagreement-against-chart';
 import { correlationChart } from './disagreement-correlation-chart';
 import { distanceChart } from './disagreement-distance-chart';
-import { histogram, type Bin } from './histogram';
+import { histogram, reach, type Bin } from './histogram';
 import { extent, fixed, signed } from './numbers';
 
 /** How far the members are apart on one text, as far as it is drawn. */
@@ -119,7 +119,8 @@ function memberChart({ Plot, draw }: Drawing, texts: readonly Text[], text: Text
 function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[]): Figure {
   const ranges = texts.map(({ range }) => range);
   const [median, high] = [quantile(ranges, 0.5), quantile(ranges, 0.95)];
-  const bins = histogram(ranges);
+  const { within, beyond } = reach(ranges);
+  const bins = histogram(ranges.map(within));
   const picture = draw(
     `Range of the members' scores over ${ranges.length} texts: median ${fixed(median)}, 95 % below ${fixed(high)}.`,
     {
@@ -145,6 +146,6 @@ function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[]): Figure {
   return {
     title: 'How far apart on all texts',
     picture,
-    caption: `Range of the members' scores on each of ${ranges.length} texts; the dashed line is the median, ${fixed(median)}. Models that differ in their seed alone would all be at 0 if the data settled what is good.`,
+    caption: `Range of the members' scores on each of ${ranges.length} texts; the dashed line is the median, ${fixed(median)}. Models that differ in their seed alone would all be at 0 if the data settled what is good.${beyond}`,
   };
 }

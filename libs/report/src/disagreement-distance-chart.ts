@@ -1,6 +1,7 @@
 import type { DisagreementScores, Text } from './disagreement-charts';
 import type { Drawing } from './drawing';
 import type { Figure } from './figure';
+import { reach } from './histogram';
 import { fixed } from './numbers';
 
 const mostDots = 1000;
@@ -11,6 +12,7 @@ export function distanceChart(
   texts: readonly Text[],
   { from, spearman, groups }: NonNullable<DisagreementScores['distance']>,
 ): Figure {
+  const { end, within, beyond } = reach(texts.map(({ range }) => range));
   const every = Math.ceil(texts.length / mostDots);
   const dots = texts.filter((text, i) => text.distance !== undefined && i % every === 0);
   // A group of one distance still needs a width to be seen.
@@ -24,14 +26,14 @@ export function distanceChart(
   const picture = draw(`Median range with growing distance: ${words.join(', ')}.${correlation}`, {
     height: 280,
     x: { label: `distance from ${from}`, nice: true, ticks: 6 },
-    y: { label: 'largest less smallest score', grid: true, zero: true, nice: true, ticks: 6 },
+    y: { label: 'largest less smallest score', grid: true, domain: [0, end], nice: true, ticks: 6 },
     marks: [
       Plot.rect(bands, {
         ...{ x1: 'low', x2: 'high', y1: ({ quartiles }) => quartiles[0], y2: ({ quartiles }) => quartiles[1] },
         ...{ fill: 'var(--series-0)', fillOpacity: 0.3, rx: 2 },
       }),
       Plot.dot(dots, {
-        ...{ x: 'distance', y: 'range', r: 2.5, fill: 'var(--series-1)', fillOpacity: 0.45 },
+        ...{ x: 'distance', y: ({ range }: Text) => within(range), r: 2.5, fill: 'var(--series-1)', fillOpacity: 0.45 },
         title: ({ id, distance, range }: Text) => `${id}: distance ${fixed(distance)}, range ${fixed(range)}`,
       }),
       Plot.link(bands, {
@@ -45,6 +47,6 @@ export function distanceChart(
   return {
     title: 'The farther from the data, the farther apart?',
     picture,
-    caption: `Each dot is a text; its distance is 1 less the largest share of words that it has in common with one of ${from} (Jaccard similarity of their sets of words, prompt and response together). Bars and lines are the middle half and the median of texts of like distance. If disagreement knows where data are missing, they rise.${correlation}`,
+    caption: `Each dot is a text; its distance is 1 less the largest share of words that it has in common with one of ${from} (Jaccard similarity of their sets of words, prompt and response together). Bars and lines are the middle half and the median of texts of like distance. If disagreement knows where data are missing, they rise.${correlation}${beyond}`,
   };
 }

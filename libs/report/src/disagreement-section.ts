@@ -18,7 +18,7 @@ export function disagreementSections(
     {
       heading: 'How much the reward models disagree',
       introduction:
-        'Models fitted to the same preferences, different in nothing but their seed. Scores are standard deviations of each model.',
+        'Models fitted to the same preferences, different in nothing but their seed. Where the ensemble is calibrated, scores are in standard deviations of each model.',
       body: html`${figureGrid(figures)} ${disagreementTexts(disagreement)}`,
     },
   ];

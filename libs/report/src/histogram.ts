@@ -1,5 +1,5 @@
-import type { Interval } from '@surefoot/risk';
-import { extent } from './numbers';
+import { quantile, type Interval } from '@surefoot/risk';
+import { extent, fixed } from './numbers';
 
 export interface Bin {
   low: number;
@@ -17,4 +17,26 @@ export function histogram(values: readonly number[], [low, high]: Interval = ext
     counts[bin] = (counts[bin] as number) + 1;
   }
   return counts.map((count, i) => ({ low: low + i * width, high: low + (i + 1) * width, count }));
+}
+
+/** Where an axis of values >= 0 may end, so that few that lie far beyond all others do not squeeze those together. */
+export interface Reach {
+  end: number;
+  /** The value as drawn. */
+  within: (value: number) => number;
+  /** What a caption adds about values that are drawn at the end; nothing where there are none. */
+  beyond: string;
+}
+
+export function reach(values: readonly number[]): Reach {
+  const [, largest] = extent(values);
+  const most = quantile(values, 0.99);
+  const end = largest > 1.5 * most && most > 0 ? 1.1 * most : largest;
+  const count = values.filter((value) => value > end).length;
+  return {
+    end,
+    within: (value) => Math.min(value, end),
+    beyond:
+      count === 0 ? '' : ` ${count} beyond, up to ${fixed(largest)}, ${count === 1 ? 'is' : 'are'} drawn at the end.`,
+  };
 }

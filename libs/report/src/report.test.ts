@@ -297,6 +297,14 @@ describe('disagreementFigures', () => {
     expect(against?.caption).toContain('wider than one on the former in 58 %');
     expect(against?.caption).toContain('1.20 times as large');
   });
+  test('few ranges far beyond all others do not squeeze those together, and are named', async () => {
+    const ranges = [...Array.from({ length: 200 }, (_, i) => 1 + i / 200), 50];
+    const texts = ranges.map((range, i) => ({ id: `${i}`, scores: [0, range], range }));
+    const [, histogram] = await disagreementFigures({ texts });
+    // The 99 % quantile of 201 values is that of rank 198, 1 + 198 / 200; a tenth above it ends the axis.
+    expect(histogram?.caption).toContain(' 1 beyond, up to 50.00, is drawn at the end.');
+    expect(histogram?.svg).toContain(`to ${(1.1 * 1.99).toFixed(2)}: `);
+  });
   test('correlations: a cell a pair of members, its number in it, none on the diagonal', async () => {
     const texts = [0, 1, 2].map((i) => ({ id: `${i}`, scores: [i, -i, 1], range: 2 }));
     const spearman = [

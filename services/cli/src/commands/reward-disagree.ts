@@ -112,7 +112,7 @@ async function readTexts(
 }
 
 function describe(
-  { members, texts: own, rangeQuantiles, against, distance }: DisagreementDocument,
+  { name, members, texts: own, rangeQuantiles, against, distance }: DisagreementDocument,
   isCalibrated: boolean,
 ): string[] {
   const median = (quantiles: DisagreementDocument['rangeQuantiles']) =>
@@ -121,7 +121,7 @@ function describe(
     `${members} members on ${own.length} texts: half the ranges are above ${median(rangeQuantiles)}${isCalibrated ? ' standard deviations' : ''}`,
     ...(against
       ? [
-          `${against.name}: half above ${median(against.rangeQuantiles)}; a range on the former is the wider one in ${(100 * against.wider).toFixed(0)} % of all comparisons`,
+          `${against.name}: half above ${median(against.rangeQuantiles)}; a range of ${name} is the wider one in ${(100 * against.wider).toFixed(0)} % of all comparisons`,
         ]
       : []),
     ...(distance?.spearman != null

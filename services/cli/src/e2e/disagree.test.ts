@@ -1,0 +1,73 @@
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { writeBuiltinTask } from '@surefoot/reward';
+import { openBackend } from '@surefoot/tensor';
+import { expectDone, surefoot, workFolder } from './testing';
+
+// A machine under load takes several times as long.
+jest.setTimeout(180_000);
+
+let work: Awaited<ReturnType<typeof workFolder>>;
+const run = (...words: string[]) => surefoot([...words, '--backend', 'wasm'], { cwd: work.path });
+const disagree = ['reward', 'disagree', '--ensemble', 'ensemble', '--in', 'rollouts.jsonl'];
+
+beforeAll(async () => {
+  work = await workFolder();
+  await openBackend('wasm');
+  const baseTraining = { sentences: 200, steps: 20, batchSize: 16 };
+  await writeBuiltinTask(join(work.path, 'task'), { dataSeed: 3, pairs: 24, judgePairs: 4, baseTraining });
+  const rollouts = ['soup', 'teacher', 'park'].flatMap((item, i) =>
+    ['fresh', 'quiet'].map((word, j) => ({
+      ...{ id: `${i}-${j}`, prompt: `how is the ${item} ?` },
+      response: `well the ${item} is very ${word} and quite ${word} enjoy .`,
+    })),
+  );
+  await writeFile(join(work.path, 'rollouts.jsonl'), rollouts.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  await writeFile(join(work.path, 'ids.jsonl'), '{"id": "tokens", "ids": [1, 2, 3]}\n');
+  const fit = ['--base', 'task/base', '--pairs', 'task/pairs.jsonl', '--members', '3', '--epochs', '1'];
+  expectDone(await run('reward', 'train', ...fit, '--out', 'ensemble'));
+});
+afterAll(() => work.remove());
+
+test('numbers, figures and a page; against the pairs that the members were fitted to, and by distance from them', async () => {
+  const ended = await run(...disagree, '--pairs', 'task/pairs.jsonl', '--out', 'out', '--json');
+  expectDone(ended);
+  const found = JSON.parse(ended.stdout);
+  expect(JSON.parse(await readFile(join(work.path, 'out/disagreement.json'), 'utf8'))).toEqual(found);
+  expect((await readdir(join(work.path, 'out'))).sort()).toEqual([
+    ...['against.svg', 'correlation.svg', 'disagreement.html', 'disagreement.json', 'distance.svg'],
+    ...['members.svg', 'ranges.svg'],
+  ]);
+  expect(found).toMatchObject({ name: 'rollouts.jsonl', members: 3, against: { name: 'responses of the pairs' } });
+  // As many responses of the pairs as there are rollouts.
+  expect([found.texts.length, found.against.texts.length]).toEqual([6, 6]);
+  for (const { scores, range, distance } of found.texts) {
+    expect(range).toBeCloseTo(Math.max(...scores) - Math.min(...scores), 12);
+    expect(distance).toBeGreaterThan(0);
+    expect(distance).toBeLessThan(1);
+  }
+  // The pairs are all about food.
+  const distanceOf = (id: string) => found.texts.find((each: { id: string }) => each.id === id).distance;
+  expect(distanceOf('0-0')).toBeLessThan(distanceOf('2-1'));
+  expect(found.texts.every(({ response }: { response: string }) => response.startsWith('well the'))).toBe(true);
+  const page = await readFile(join(work.path, 'out/disagreement.html'), 'utf8');
+  expect(page).toContain(found.texts.find(({ id }: { id: string }) => id === found.widest[0]).response);
+});
+
+test('against a file of other rollouts, whose ids may be the same', async () => {
+  const ended = await run(...disagree, '--against', 'rollouts.jsonl', '--out', 'same', '--json');
+  expectDone(ended);
+  const { against, texts } = JSON.parse(ended.stdout);
+  // The same texts: no range is wider than itself.
+  expect(against).toMatchObject({ name: 'rollouts.jsonl', wider: 0.5, medianRatio: 1 });
+  expect(against.texts.map(({ id, range }: { id: string; range: number }) => [id, range])).toEqual(
+    texts.map(({ id, range }: { id: string; range: number }) => [id, range]),
+  );
+});
+
+test('a distance is not asked of token ids', async () => {
+  const words = ['reward', 'disagree', '--ensemble', 'ensemble', '--in', 'ids.jsonl', '--pairs', 'task/pairs.jsonl'];
+  const ended = await run(...words, '--out', 'ids');
+  expect([ended.status, ended.stderr]).toEqual([1, expect.stringContaining('id tokens is given as token ids')]);
+});
