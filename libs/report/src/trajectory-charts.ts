@@ -78,7 +78,7 @@ function captionOf({ n, worse, dropFromPeak }: MethodSummary, bands: readonly Ba
   const highest = bands.reduce((best, band) => (band.median > best.median ? band : best));
   return (
     `The median is highest at iteration ${highest.iteration} of ${bands.length}. Runs end ${fixed(dropFromPeak.mean)} below ` +
-    `their own peak on average (at most ${fixed(dropFromPeak.max)}), and the final evaluation puts ${worse.count} of ${n} below their start (dashed).`
+    `their own peak (5-iteration mean) on average (at most ${fixed(dropFromPeak.max)}), and the final evaluation puts ${worse.count} of ${n} below their start (dashed).`
   );
 }
 

@@ -4,6 +4,7 @@ export { type BanditMode, banditModes, banditPolicy } from './bandit/policies';
 export { simulateBandit, type SimulatedMode, type SimulationOptions } from './bandit/simulate';
 export { smallStepRisk, type SmallStepRisk } from './bandit/small-steps';
 export { pearson, ranks, spearman } from './correlation';
+export { decimalsFor } from './decimals';
 export { gainLowerBound, type GainBound, type PairedValue } from './gain-bound';
 export { proportionInterval, type Interval } from './intervals';
 export { peakOf, type Peak } from './peak';

@@ -29,7 +29,7 @@ export interface MethodSummary {
   worse: { count: number; n: number; p: number; ci95: Interval };
   /** Largest 5-iteration moving mean of the trajectory, and how far it lies above the start. */
   peak: { mean: number | null; gain: number | null };
-  /** The peak less the mean of the last 5 iterations. */
+  /** That peak less the mean of the last 5 iterations: of moving means both, not of single iterations. */
   dropFromPeak: { mean: number | null; max: number | null };
   /** Final mean sequence KL to the reference, nats. */
   kl: { mean: number | null; min: number | null; max: number | null };

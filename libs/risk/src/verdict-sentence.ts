@@ -1,4 +1,5 @@
 import type { Comparison } from './comparison';
+import { decimalsFor } from './decimals';
 import type { Interval } from './intervals';
 import type { MethodSummary } from './method-summary';
 import type { RiskReport } from './risk-report';
@@ -47,34 +48,42 @@ function headlineOf({ a, b, pairs, klMatched, verdict }: Comparison, ownA: Metho
     case 'not comparable':
       return klMatched
         ? `${b} and ${a} are not comparable: ${ownB.failed} and ${ownA.failed} of their runs failed.`
-        : `${b} and ${a} are not comparable: their mean final KLs are ${fixed(ownB.kl.mean)} and ${fixed(ownA.kl.mean)} nats.`;
+        : `${b} and ${a} are not comparable: their mean final KLs are ${klText(ownB.kl.mean, ownA.kl.mean)} nats.`;
     default:
       return verdict satisfies never;
   }
 }
 
+function klText(...kls: [number | null, number | null]): string {
+  const decimals = decimalsFor(kls);
+  return kls.map((kl) => kl?.toFixed(decimals) ?? 'unknown').join(' and ');
+}
+
 function spreadText({ a, b, varianceRatio }: Comparison, ownA: MethodSummary, ownB: MethodSummary): string[] {
-  if (ownA.gain.sd === null || ownB.gain.sd === null) return [];
-  const ratio =
-    varianceRatio.value === null
-      ? ''
-      : `; variance ratio ${fixed(varianceRatio.value)}${interval(varianceRatio.ci95, fixed)}`;
+  const [sdA, sdB] = [ownA.gain.sd, ownB.gain.sd];
+  if (sdA === null || sdB === null) return [];
+  const decimals = decimalsFor([sdA, sdB]);
   return [
-    `Gains varied by a standard deviation of ${fixed(ownB.gain.sd)} with ${b} and ${fixed(ownA.gain.sd)} with ${a}${ratio}.`,
+    `Gains varied by a standard deviation of ${sdB.toFixed(decimals)} with ${b} and ${sdA.toFixed(decimals)} with ${a}${ratioText(varianceRatio)}.`,
   ];
+}
+
+function ratioText({ value, ci95 }: Comparison['varianceRatio']): string {
+  if (value === null) return '';
+  const decimals = decimalsFor([value, ci95 && ci95[0]]);
+  const format = (ratio: number) => ratio.toFixed(decimals);
+  return `; variance ratio ${format(value)}${interval(ci95, format)}`;
 }
 
 function pairedGainText({ a, b, pairedGain: { mean, ci95 } }: Comparison, report: RiskReport): string[] {
   if (mean === null) return [];
-  return [
-    `On average ${b} gained ${signed(mean)}${interval(ci95, signed)} in ${measureText(report)} relative to ${a}.`,
-  ];
+  return [`On average ${b} gained ${gainsText(mean, ci95)} in ${measureText(report)} relative to ${a}.`];
 }
 
 function gainText(name: string, { gain }: MethodSummary, report: RiskReport): string {
   if (gain.mean === null) return `${name}: no run completed.`;
   const runs = gain.n === 1 ? '1 run' : `${gain.n} runs`;
-  return `Over ${runs} the mean gain in ${measureText(report)} was ${signed(gain.mean)}${interval(gain.ci95, signed)}.`;
+  return `Over ${runs} the mean gain in ${measureText(report)} was ${gainsText(gain.mean, gain.ci95)}.`;
 }
 
 function worseText(name: string, { worse }: MethodSummary): string {
@@ -93,10 +102,13 @@ function pText(p: number): string {
   return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`;
 }
 
-function fixed(value: number | null): string {
-  return value?.toFixed(2) ?? 'unknown';
+function gainsText(mean: number, ci95: Interval | null): string {
+  const decimals = decimalsFor([ci95 ? ci95[1] - ci95[0] : Math.abs(mean)]);
+  const format = (value: number) => signed(value, decimals);
+  return `${format(mean)}${interval(ci95, format)}`;
 }
 
-function signed(value: number): string {
-  return `${value < 0 ? '' : '+'}${value.toFixed(2)}`;
+function signed(value: number, decimals: number): string {
+  const size = Math.abs(value).toFixed(decimals);
+  return `${value < 0 && Number(size) > 0 ? '-' : '+'}${size}`;
 }
