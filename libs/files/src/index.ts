@@ -1,6 +1,6 @@
 export { digestFile, digestText, rememberedDigest } from './digest';
 export { fileError } from './file-error';
 export { listFolder, readJson, readJsonLines, readText, type JsonLine } from './read';
-export { readRows, type Row } from './read-rows';
+export { inputName, readRows, type Row } from './read-rows';
 export { parseJson } from './parse-json';
 export { createWholeFile, makeFolder, publishFolder, writeFileAtomically, type WholeFile } from './publish';

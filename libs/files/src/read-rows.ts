@@ -32,6 +32,9 @@ export async function* readRows(path: string): AsyncGenerator<Row> {
     for await (const { line, ...rest } of readJsonLines(path)) yield { number: line, place: `line ${line}`, ...rest };
 }
 
+/** What messages call a file to read: `-` is stdin. */
+export const inputName = (path: string) => (path === '-' ? 'stdin' : path);
+
 /** Whether a file begins as Parquet does. A pipe is not looked into: what is read of it is gone. */
 async function isParquet(path: string): Promise<boolean> {
   if (path === '-' || !(await statReadable(path)).isFile()) return false;

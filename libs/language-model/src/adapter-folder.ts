@@ -65,14 +65,15 @@ export async function readAdapter(folder: string, model: ModelConfig): Promise<S
   const plan = planAdapter(config, adapted, join(folder, configFile));
   const { tensors: stored } = await readSafetensors(path);
   const tensors = new Map<string, StoredTensor>();
+  const madeFor = config.base ? `; the adapter was made for ${config.base}` : '';
   const take = (name: string, shape: number[]) => {
     const key = prefix + name;
     const tensor = stored.get(key);
-    if (!tensor) throw invalid(path, `tensor ${key} is missing`);
+    if (!tensor) throw invalid(path, `tensor ${key} is missing${madeFor}`);
     if (tensor.shape.join() !== shape.join())
       throw invalid(
         path,
-        `tensor ${key} has shape [${tensor.shape.join(', ')}], model and ${configFile} make it [${shape.join(', ')}]`,
+        `tensor ${key} has shape [${tensor.shape.join(', ')}], model and ${configFile} make it [${shape.join(', ')}]${madeFor}`,
       );
     if (!tensor.data.every(Number.isFinite)) throw invalid(path, `tensor ${key} holds values that are not finite`);
     stored.delete(key);

@@ -167,9 +167,13 @@ describe('an adapter', () => {
         return loadAdapter(model, folder);
       };
       const without = new Map([...tensors].filter(([each]) => each !== name));
-      await expect(change(without)).rejects.toThrow(`${path}: tensor ${name} is missing`);
+      await expect(change(without)).rejects.toThrow(
+        `${path}: tensor ${name} is missing; the adapter was made for base`,
+      );
       const turned = new Map(tensors).set(name, { shape: [2, 48], data: new Float32Array(96) });
-      await expect(change(turned)).rejects.toThrow('has shape [2, 48], model and adapter_config.json make it [48, 2]');
+      await expect(change(turned)).rejects.toThrow(
+        'has shape [2, 48], model and adapter_config.json make it [48, 2]; the adapter was made for base',
+      );
       const more = new Map(tensors).set('base_model.model.x', { shape: [1], data: new Float32Array(1) });
       await expect(change(more)).rejects.toThrow('tensor base_model.model.x belongs to nothing');
       renameSync(path, join(folder, 'adapter_model.bin'));

@@ -55,7 +55,7 @@ export function configFields(fields: Record<string, unknown>, problems: string[]
       const value = fields[name];
       if (value == null) return fallback;
       if (typeof value === 'string' && Object.hasOwn(values, value)) return values[value]!;
-      problem(`${prefix}${name} ${json(value)} is not supported, only ${json(Object.keys(values))}`);
+      problem(`${prefix}${name} ${json(value)} is not supported, only ${Object.keys(values).map(json).join(', ')}`);
       return fallback;
     },
     list(name, allowed, length) {
@@ -68,7 +68,7 @@ export function configFields(fields: Record<string, unknown>, problems: string[]
     },
     allow(name, values) {
       if (fields[name] !== undefined && !values.includes(fields[name]))
-        problem(`${prefix}${name} ${json(fields[name])} is not supported, only ${json(values)}`);
+        problem(`${prefix}${name} ${json(fields[name])} is not supported, only ${values.map(json).join(', ')}`);
     },
     object(name) {
       const value = fields[name];

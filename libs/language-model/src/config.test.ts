@@ -34,6 +34,11 @@ describe('parseModelConfig', () => {
     ['another activation', { ...raw, activation_function: 'relu' }, 'activation_function "relu"'],
     ['another scale', { ...raw, scale_attn_by_inverse_layer_idx: true }, 'scale_attn_by_inverse_layer_idx'],
     ['epsilon 0', { ...raw, layer_norm_epsilon: 0 }, 'layer_norm_epsilon is 0'],
+    [
+      'weights that are quantised',
+      { ...raw, quantization_config: { bits: 4 } },
+      'quantization_config says that the weights are quantised, only F32, F16 and BF16 are supported',
+    ],
     ['an eos token outside', { ...raw, eos_token_id: 100 }, 'eos_token_id is 100'],
   ])('%s is refused', (_, value, message) => {
     expect(() => parseModelConfig(value, 'a/config.json')).toThrow(
@@ -44,6 +49,12 @@ describe('parseModelConfig', () => {
 
   test('lists all problems at once', () => {
     expect(() => parseModelConfig({ ...raw, n_layer: 0, vocab_size: 'x' }, 'c')).toThrow(/n_layer is 0.*|vocab_size/);
+  });
+
+  test('a wrong vocabulary is one problem, and says nothing of the ids in it', () => {
+    const wrong = { ...raw, vocab_size: 99.5, eos_token_id: 50, bos_token_id: 50 };
+    expect(() => parseModelConfig(wrong, 'c')).toThrow(/^c: vocab_size is 99.5, needs a whole number of at least 1$/);
+    expect(() => parseModelConfig({ ...wrong, eos_token_id: -2 }, 'c')).toThrow(/; eos_token_id is -2, needs ids$/);
   });
 });
 

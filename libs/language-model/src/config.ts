@@ -72,10 +72,13 @@ export function parseModelConfig(raw: unknown, source: string): ModelConfig {
   const head = readHead(fields, classes, problems);
   const reader = configFields(fields, problems);
   // Weights that are packed or quantised are of another shape and kind than the config says.
-  reader.allow('quantization_config', [null]);
+  if (reader.has('quantization_config'))
+    problems.push('quantization_config says that the weights are quantised, only F32, F16 and BF16 are supported');
   const own = read(reader);
   const isTied = reader.flag('tie_word_embeddings', isTiedByDefault);
-  const tokens = readTokenIds(fields, own.vocabularySize, problems);
+  // Where the size itself is wrong, that is the only problem.
+  const idsBelow = Number.isSafeInteger(fields['vocab_size']) ? own.vocabularySize : Infinity;
+  const tokens = readTokenIds(fields, idsBelow, problems);
   if (problems.length > 0) throw new DomainError('invalid_argument', `${source}: ${problems.join('; ')}`);
   return { architecture, head, ...own, tiedHead: head === 'causal-lm' && isTied, ...tokens, raw: fields };
 }
@@ -157,16 +160,17 @@ function readHead(fields: Record<string, unknown>, classes: Record<ModelHead, st
 
 function readTokenIds(
   fields: Record<string, unknown>,
-  vocabularySize: number,
+  idsBelow: number,
   problems: string[],
 ): Pick<ModelConfig, 'eosTokenIds' | 'bosTokenId' | 'padTokenId'> {
   const ids = (name: string) => {
     const value = fields[name] ?? [];
     const list: unknown[] = Array.isArray(value) ? value : [value];
-    const isId = (id: unknown) => Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabularySize;
+    const isId = (id: unknown) => Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < idsBelow;
     // Some published configs carry pad_token_id -1 for none.
     const given = list.filter((id) => id !== -1);
-    if (!given.every(isId)) problems.push(`${name} is ${JSON.stringify(value)}, needs ids below ${vocabularySize}`);
+    if (!given.every(isId))
+      problems.push(`${name} is ${JSON.stringify(value)}, needs ids${idsBelow < Infinity ? ` below ${idsBelow}` : ''}`);
     return given as number[];
   };
   const [bosTokenId] = ids('bos_token_id');

@@ -2,6 +2,7 @@ export { addGradients } from './add-gradients';
 export { createAdapter, disposeAdapter, mergeAdapter, unmergeAdapter } from './adapter';
 export { parseAdapterConfig, type AdapterSettings } from './adapter-config';
 export { isAdapterFolder, loadAdapter, readAdapter, readAdapterConfig, saveAdapter } from './adapter-folder';
+export { adapterOriginNote } from './adapter-origin';
 export { gpt2Config, parseModelConfig, type ModelConfig } from './config';
 export { convertModel } from './convert-model';
 export {

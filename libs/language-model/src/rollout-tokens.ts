@@ -20,8 +20,9 @@ export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt): Int32Array {
  * The ids of a prompt and a response as a policy would have met and produced them.
  *
  * @param rollout.truncated the response ended for length, so it has no eos token; default false
- * @param options.maxTokens P + T at most; a longer prompt loses tokens at its start, after its bos token where it has one; a
- *   longer response is an error
+ * @param options.maxTokens P + T at most; a longer prompt loses tokens at its start, after its bos token where it has one
+ * @param options.cutResponse a response that is longer alone is read as far as it fits, as one that ended for length; default
+ *   false: it is an error
  * @returns `promptIds` [P], `responseIds` [T] with the eos token unless truncated
  * @throws DomainError invalid_argument if the response is empty or alone longer than maxTokens; failed_precondition if the
  *   tokenizer has no eos token or no chat template where one is needed
@@ -29,13 +30,14 @@ export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt): Int32Array {
 export function encodeRollout(
   tokenizer: Tokenizer,
   { prompt, response, truncated = false }: { prompt: Prompt; response: string; truncated?: boolean },
-  { maxTokens }: { maxTokens: number },
+  { maxTokens, cutResponse = false }: { maxTokens: number; cutResponse?: boolean },
 ): { promptIds: Int32Array; responseIds: Int32Array } {
   const words = tokenizer.encode(response, { addSpecialTokens: false });
   if (words.length === 0 && truncated) throw new DomainError('invalid_argument', 'the response is empty');
   if (!truncated && tokenizer.eosTokenId === undefined)
     throw new DomainError('failed_precondition', 'the tokenizer has no eos token to end a response with');
-  const responseIds = truncated ? words : Int32Array.of(...words, tokenizer.eosTokenId!);
+  const wholeResponse = truncated ? words : Int32Array.of(...words, tokenizer.eosTokenId!);
+  const responseIds = cutResponse ? wholeResponse.slice(0, maxTokens) : wholeResponse;
   const room = maxTokens - responseIds.length;
   if (room < 0) {
     const length = `${responseIds.length} tokens, at most ${maxTokens} fit`;

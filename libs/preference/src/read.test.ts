@@ -138,17 +138,22 @@ describe('readPrompts and readRollouts', () => {
       { prompt: 'p', response: 'r', truncated: true },
       { id: 'x', ids: [1] },
       { id: 7, ids: [1] },
+      { id: 8, prompt: 'p', ids: [4], response: 'r' },
+      { id: 9, prompt: null, ids: [1], response: null },
     );
     expect(await readRollouts(rollouts)).toEqual([
       { id: '1', givenId: '1', prompt: 'p', response: 'r', truncated: true },
       { id: 'x', givenId: 'x', ids: [1], truncated: false },
       { id: '7', givenId: 7, ids: [1], truncated: false },
+      { id: '8', givenId: 8, prompt: 'p', response: 'r', truncated: false },
+      { id: '9', givenId: 9, ids: [1], truncated: false },
     ]);
   });
 
   test.each([
     [{ id: 'a', prompt: 'p', response: '' }, /line 2: response is empty/],
     [{ id: 'a', ids: [] }, /line 2: ids is empty/],
+    [{ id: 'a', ids: [1], response: 'r' }, /line 2: needs ids of a whole rollout, or prompt and response/],
     [{ id: 'a', ids: [1, -2] }, /line 2: ids\[1\]/],
     [{ id: 'a', ids: [1.5] }, /line 2: ids\[0\]/],
     [{ id: 'first', ids: [1] }, /line 2: id first is that of line 1/],

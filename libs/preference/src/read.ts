@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { readRows } from '@surefoot/files';
+import { inputName, readRows } from '@surefoot/files';
 import {
   describe,
   invalid,
@@ -48,12 +48,13 @@ export async function readPrompts(path: string): Promise<PromptRow[]> {
     const row = parseRow(value);
     return { id: parseId(row['id']), prompt: parsePrompt(row['prompt'] ?? conversation(row)) };
   });
-  if (prompts.length === 0) throw invalid(`${path}: no prompt found`);
+  if (prompts.length === 0) throw invalid(`${inputName(path)}: no prompt found`);
   return prompts;
 }
 
 /**
- * Rollouts `{id?, prompt, response, truncated?}` or `{id?, ids}` of a file of JSON lines or Parquet, in order.
+ * Rollouts `{id?, prompt, response, truncated?}` or `{id?, ids}` of a file of JSON lines or Parquet, in order. `ids` beside
+ * prompt and response are those of the response alone, as samplers write them, and are passed over.
  *
  * @param onInvalid told of each malformed row, which is then passed over; without it the first stops the reading
  * @throws DomainError as {@link readPrompts}; also where two lines have one id
@@ -68,7 +69,7 @@ export async function readRollouts(path: string, onInvalid?: (row: InvalidRow) =
     return rollout;
   };
   const rollouts = await parseRows(path, parse, onInvalid);
-  if (rollouts.length === 0) throw invalid(`${path}: no rollout found`);
+  if (rollouts.length === 0) throw invalid(`${inputName(path)}: no rollout found`);
   return rollouts;
 }
 
@@ -85,7 +86,10 @@ function parseRollout(value: unknown, line: number): RolloutLine {
   const id = parseId(row['id']) ?? String(line);
   const givenId = typeof row['id'] === 'number' ? row['id'] : id;
   const shared = { id, givenId, truncated: parseFlag(row['truncated'], 'truncated') };
-  if (row['ids'] !== undefined && row['ids'] !== null) return { ...shared, ids: parseIds(row['ids']) };
+  const has = (name: string) => row[name] !== undefined && row[name] !== null;
+  if (has('ids') && has('response') && !has('prompt'))
+    throw invalid('needs ids of a whole rollout, or prompt and response: it has ids and response');
+  if (has('ids') && !has('response')) return { ...shared, ids: parseIds(row['ids']) };
   return { ...shared, prompt: parsePrompt(row['prompt']), response: parseText(row['response'], 'response') };
 }
 
@@ -109,8 +113,9 @@ async function parseRows<Row>(
       rows.push(parse(value, number));
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      if (!onInvalid) throw new DomainError(error.kind, `${path} ${place}: ${error.message}`, { cause: error });
-      onInvalid({ file: path, line: number, reason: error.message });
+      if (!onInvalid)
+        throw new DomainError(error.kind, `${inputName(path)} ${place}: ${error.message}`, { cause: error });
+      onInvalid({ file: inputName(path), line: number, reason: error.message });
     }
   }
   return rows;

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { digestFile, publishFolder } from '@surefoot/files';
@@ -44,7 +45,15 @@ export const adaptersEnsemble: KindOfEnsemble = {
 const mergedBytes = 2 ** 29;
 
 function baseFolder(folder: string, { base }: EnsembleFile): string {
-  return resolve(folder, base!);
+  const place = resolve(folder, base!);
+  const noted = join(folder, 'ensemble.json');
+  // Of an adapter without an ensemble the user names the base.
+  if (!existsSync(place) && existsSync(noted))
+    throw new DomainError(
+      'not_found',
+      `${noted} names ${base} as base, the model that the adapters change, but ${place} does not exist: put the model there, or write its folder as "base" in the file`,
+    );
+  return place;
 }
 
 async function isMerged(folder: string, file: EnsembleFile): Promise<boolean> {

@@ -74,6 +74,10 @@ test('what does not belong together is refused by name, and nothing is left behi
   await refused([fitted('full', 0), join(root, 'nowhere')]).toThrow(/nowhere does not exist/);
   await refused([fitted('full', 0), base]).toThrow(/base is a language model; members need a score head/);
   await refused([fitted('full', 0), fitted('adapters', 0)]).toThrow('is an adapter and');
+  for (const kind of ['full', 'adapters'])
+    await refused([0, 1, 0].map((k) => fitted(kind, k))).toThrow(
+      /member-0 and .*member-0 hold the same weights \(sha256 [0-9a-f]{12}\), so they never disagree/,
+    );
   await refused([fitted('full', 0)], { base }).toThrow('a base is for adapters');
   const other = join(root, 'other-base');
   await cp(base, other, { recursive: true });

@@ -29,7 +29,7 @@ export interface ImportOptions {
  * has mean 0 and scale 1 until the ensemble is calibrated.
  *
  * @returns what `ensemble.json` says
- * @throws DomainError invalid_argument where models and adapters are mixed or a member is no reward model; failed_precondition
+ * @throws DomainError invalid_argument where models and adapters are mixed, a member is no reward model, or two are the same; failed_precondition
  *   where tokenizers or bases differ; already_exists where `out` holds something
  */
 export async function importEnsemble(options: ImportOptions): Promise<EnsembleFile> {
@@ -50,6 +50,7 @@ export async function importEnsemble(options: ImportOptions): Promise<EnsembleFi
     const imported =
       adapters.length > 0 ? await importAdapters(members, folder, { base, out }) : await importModels(members, folder);
     const { digests, ...shared } = imported;
+    refuseTwins(members, digests);
     const entries = digests.map((sha256, k): MemberEntry => ({
       seed: k,
       path: `member-${k}`,
@@ -61,6 +62,16 @@ export async function importEnsemble(options: ImportOptions): Promise<EnsembleFi
     await writeEnsembleFile(folder, file);
     return file;
   });
+}
+
+function refuseTwins(members: string[], digests: string[]): void {
+  const twin = digests.findIndex((digest, k) => digests.indexOf(digest) < k);
+  if (twin < 0) return;
+  const first = digests.indexOf(digests[twin]!);
+  throw new DomainError(
+    'invalid_argument',
+    `${members[first]} and ${members[twin]} hold the same weights (sha256 ${digests[twin]!.slice(0, 12)}), so they never disagree: name each once`,
+  );
 }
 
 type Imported = Pick<EnsembleFile, 'kind' | 'base' | 'baseSha256'> & { digests: string[] };

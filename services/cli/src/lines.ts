@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { createWholeFile, readRows, type WholeFile } from '@surefoot/files';
+import { createWholeFile, inputName, readRows, type WholeFile } from '@surefoot/files';
 import { z } from 'zod';
 import type { Context } from './command';
 import { Interrupted, throwIfInterrupted } from './failure';
@@ -8,9 +8,10 @@ import { toJson, type Terminal } from './terminal';
 
 /** `--in`, for commands that read lines. @param line what one holds, for the help */
 export const inFile = (line: string) =>
-  option('<file>', `JSON lines, gz too, or Parquet, of ${line}; - for stdin`, text);
+  option('<file>', `JSON lines, gz too, or Parquet, or - for stdin: ${line}`, text);
 /** What a line of rollouts holds. */
-export const rolloutLine = '{"id", "prompt", "response"} or {"id", "ids"}';
+export const rolloutLine =
+  '{"id", "prompt", "response"}, to which the end token is added unless "truncated" is true, or {"id", "ids"} of both, taken as they are';
 /** `--out`, for commands that write lines. */
 export const outFile = option('<file>', 'JSON lines to write; - for stdout', text.default('-'));
 
@@ -31,13 +32,13 @@ export async function readLines<Schema extends z.ZodType>(
 ): Promise<InputLine<z.output<Schema>>[]> {
   const rows: InputLine<z.output<Schema>>[] = [];
   for await (const { number: line, place, value, problem } of readRows(file)) {
-    const where = `${file === '-' ? 'stdin' : file} ${place}`;
+    const where = `${inputName(file)} ${place}`;
     if (problem) throw new DomainError('invalid_argument', `${where}: ${problem}`);
     const { success, data, error } = schema.safeParse(value);
     if (!success) throw new DomainError('invalid_argument', `${where}: ${firstProblem(error)}`);
     rows.push({ line, value: data });
   }
-  if (rows.length === 0) throw new DomainError('invalid_argument', `${file}: there is no line to read`);
+  if (rows.length === 0) throw new DomainError('invalid_argument', `${inputName(file)}: there is no line to read`);
   return rows;
 }
 

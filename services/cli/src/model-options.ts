@@ -1,8 +1,9 @@
 import { DomainError } from '@surefoot/errors';
-import { loadModel, type LanguageModel } from '@surefoot/language-model';
+import { adapterOriginNote, loadModel, type LanguageModel } from '@surefoot/language-model';
 import { z } from 'zod';
 import type { Context } from './command';
 import { option, text } from './option';
+import type { Terminal } from './terminal';
 
 /** `--model`, a model folder in Hugging Face layout. */
 export const modelFolder = option('<dir>', 'model folder in Hugging Face layout', text);
@@ -40,7 +41,7 @@ export const maxShardBytes = option(
 );
 
 /**
- * Loads a model that is computed with and not trained, and says on stderr what the user should know of its weights.
+ * Loads a model that is computed with and not trained, and says on stderr what the user should know of its weights and adapter.
  *
  * @throws DomainError as `loadModel`
  */
@@ -50,8 +51,15 @@ export async function loadForUse(
   { terminal }: Pick<Context, 'terminal'>,
 ): Promise<LanguageModel> {
   const model = await loadModel(folder, { ...options, trainable: false });
+  if (options.adapter !== undefined) await noteOrigin(options.adapter, folder, terminal);
   if (model.weights?.warning) terminal.note(model.weights.warning);
   return model;
+}
+
+/** Says on stderr where an adapter was made for another model than the one it is put on. */
+export async function noteOrigin(adapter: string, model: string, { note }: Pick<Terminal, 'note'>): Promise<void> {
+  const origin = await adapterOriginNote(adapter, model);
+  if (origin !== undefined) note(origin);
 }
 
 /**

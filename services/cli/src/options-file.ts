@@ -8,12 +8,13 @@ import { flagName, type OptionSpecs } from './option';
  *
  * @param flags what the command line held, by option name
  * @param file YAML or JSON mapping of option names (camelCase or kebab-case) to values
+ * @param command its name, for the error
  * @throws UsageError listing every unknown name, missing option and wrong value
  */
 export async function readOptions(
   specs: OptionSpecs,
   flags: Record<string, unknown>,
-  { file, env }: { file?: string; env: NodeJS.ProcessEnv },
+  { file, env, command }: { file?: string; env: NodeJS.ProcessEnv; command: string },
 ): Promise<Record<string, unknown>> {
   const values = { ...(file === undefined ? {} : await readOptionsFile(specs, file)), ...defined(flags) };
   const problems: string[] = [];
@@ -27,7 +28,7 @@ export async function readOptions(
     else if (values[name] === undefined) problems.push(`${flagName(name)} is required`);
     else problems.push(`${flagName(name)} ${reasons()}`);
   }
-  if (problems.length > 0) throw new UsageError(`${problems.join('; ')} (see --help)`);
+  if (problems.length > 0) throw new UsageError(`${problems.join('; ')} (see surefoot ${command} --help)`);
   return options;
 }
 

@@ -70,8 +70,8 @@ describe('options', () => {
     [['--in', 'x', '--top-p', ''], '--top-p must be a finite number'],
     [['--in', 'x', '--top-p', '0'], '--top-p must be above 0'],
     [['--in', ''], '--in must not be empty'],
-    [[], '--in is required'],
-    [['--in', 'x', '--nope'], 'unknown option'],
+    [[], '--in is required (see surefoot group probe --help)'],
+    [['--in', 'x', '--nope'], "unknown option '--nope'; see surefoot group probe --help"],
   ])('%j is wrong usage: %s', async (words, message) => {
     await expect(options(...words)).rejects.toThrow(message);
     await expect(options(...words)).rejects.toBeInstanceOf(UsageError);

@@ -47,7 +47,7 @@ function addCommand(program: Command, spec: CommandSpec, context: Context): void
     const options = await readOptions(
       { ...spec.arguments, ...spec.options } as OptionSpecs,
       { ...given, ...flags },
-      { file, env: context.env },
+      { file, env: context.env, command: spec.name },
     );
     const result = await spec.run(options as never, context);
     if (!result) return;
@@ -79,9 +79,15 @@ function described(description: string, schema: { safeParse(value: unknown): { s
   return success && data !== undefined && data !== false ? `${description} (default ${String(data)})` : description;
 }
 
+/** `surefoot reward train`: as far as words name a command. */
+function namedCommand(command: Command, [word, ...others]: string[]): string {
+  const next = command.commands.find((each) => each.name() === word);
+  return next ? `${command.name()} ${namedCommand(next, others)}` : command.name();
+}
+
 function usageError(error: CommanderError, program: Command, words: string[]): UsageError {
   if (error.code !== 'commander.help')
-    return new UsageError(`${error.message.replace(/^error: /, '')}; see surefoot --help`);
+    return new UsageError(`${error.message.replace(/^error: /, '')}; see ${namedCommand(program, words)} --help`);
   const unknown = words[0] === 'help' ? words[1] : undefined;
   if (unknown !== undefined) return new UsageError(`unknown command '${unknown}'; see surefoot --help`);
   const command = descendants(program).find((each) => each.name() === words[0]) ?? program;

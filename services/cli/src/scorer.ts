@@ -18,7 +18,7 @@ import type { Context } from './command';
 import { openForModel } from './compute/open-backend';
 import { UsageError } from './failure';
 import { atLine } from './lines';
-import { checkIds } from './model-options';
+import { checkIds, noteOrigin } from './model-options';
 import { address, backend, option, text } from './option';
 
 /** Raw scores [K] of a rollout, or why it has none. */
@@ -76,6 +76,7 @@ async function localScorer(
 ): Promise<Scorer> {
   await openForModel(name, context, (await ensembleSize(folder, { adapter })).parameters);
   const ensemble = await loadEnsemble(folder, { adapter, weights, onWarning: context.terminal.note });
+  if (adapter !== undefined) await noteOrigin(adapter, folder, context.terminal);
   const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
     const encoded = rows.map((row) => encode(ensemble, row));
     const scores = await scoreSequences(

@@ -1,4 +1,5 @@
 import { DomainError } from '@surefoot/errors';
+import { inputName } from '@surefoot/files';
 import {
   disposeModel,
   encodeRollout,
@@ -47,7 +48,7 @@ export const logprobs = defineCommand({
     const model = await loadForUse(options.model, form, context);
     const tokenizer = rows.some(({ ids }) => !ids) ? await loadTokenizer(options.model) : undefined;
     const sequences = rows.map((row) => {
-      const where = `${options.in}, id ${row.id}`;
+      const where = `${inputName(options.in)}, id ${row.id}`;
       const ids = row.ids ? Int32Array.from(row.ids) : atLine(where, () => encode(tokenizer!, row, model.config));
       checkIds(ids, model.config, { where });
       if (options.allPositions) atLine(where, () => checkLogits(ids, model.config));

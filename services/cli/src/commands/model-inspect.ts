@@ -1,5 +1,7 @@
+import { DomainError } from '@surefoot/errors';
 import { inspectModel, type ModelDescription } from '@surefoot/language-model';
 import { defineCommand } from '../command';
+import { counted } from '../counted';
 import { option, text } from '../option';
 
 export const modelInspect = defineCommand({
@@ -11,7 +13,17 @@ export const modelInspect = defineCommand({
   async run({ dir }) {
     const document = await inspectModel(dir);
     const rows = rowsOf(document).filter(([, value]) => value !== undefined);
-    return { document, text: rows.map(([name, value]) => `${name}: ${String(value)}`).join('\n') };
+    const count = document.problems.length;
+    return {
+      document,
+      text: rows.map(([name, value]) => `${name}: ${String(value)}`).join('\n'),
+      ...(count > 0 && {
+        failure: new DomainError(
+          'invalid_argument',
+          `${dir} would not load: ${counted(count, 'problem')}, shown above`,
+        ),
+      }),
+    };
   },
 });
 

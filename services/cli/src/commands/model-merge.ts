@@ -2,7 +2,7 @@ import { publishFolder } from '@surefoot/files';
 import { mergeModel, parameterCount, readModelConfig } from '@surefoot/language-model';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
-import { dtype, maxShardBytes, modelFolder } from '../model-options';
+import { dtype, maxShardBytes, modelFolder, noteOrigin } from '../model-options';
 import { backend, option, text } from '../option';
 
 export const modelMerge = defineCommand({
@@ -21,6 +21,7 @@ export const modelMerge = defineCommand({
     const form = { ...(dtype && { dtype }), ...(maxShardSize !== undefined && { maxShardBytes: maxShardSize }) };
     await openForModel(computes, context, parameterCount(await readModelConfig(model)));
     const written = await publishFolder(out, (folder) => mergeModel(model, adapter, folder, form));
+    await noteOrigin(adapter, model, context.terminal);
     return {
       document: { folder: out, ...written },
       text: `${out}: ${written.changed} modules changed, weights in ${written.dtype}`,

@@ -1,6 +1,8 @@
 import { importEnsemble } from '@surefoot/reward';
 import { defineCommand } from '../command';
+import { counted } from '../counted';
 import { ensembleName } from '../ensemble-name';
+import { noteOrigin } from '../model-options';
 import { option, text, texts } from '../option';
 
 export const rewardImport = defineCommand({
@@ -13,9 +15,10 @@ export const rewardImport = defineCommand({
     out: option('<dir>', 'ensemble folder', text),
     name: option('<name>', 'of the ensemble; default the folder’s', text.optional()),
   },
-  async run({ members, base, out, name = ensembleName(out) }) {
+  async run({ members, base, out, name = ensembleName(out) }, { terminal }) {
     const created = new Date().toISOString();
     const ensemble = await importEnsemble({ members, out, name, created, ...(base !== undefined && { base }) });
+    if (base !== undefined) for (const member of members) await noteOrigin(member, base, terminal);
     const shared = ensemble.kind === 'adapters' ? ` on ${ensemble.base}` : '';
     const lines = ensemble.members.map(
       ({ path, sha256 }, k) => `${path}: ${members[k]}, sha256 ${sha256.slice(0, 12)}`,
@@ -23,7 +26,7 @@ export const rewardImport = defineCommand({
     return {
       document: { folder: out, ...ensemble },
       text: [
-        `${out}: ${members.length} members, ${ensemble.kind}${shared}`,
+        `${out}: ${counted(members.length, 'member')}, ${ensemble.kind}${shared}`,
         ...lines,
         `not calibrated: scores are raw until surefoot reward calibrate --ensemble ${out} --in <rollouts>`,
       ].join('\n'),

@@ -3,6 +3,7 @@ import { parseInitialisation, parseModelConfig } from '@surefoot/language-model'
 import type { FitOptions, FitReport } from '@surefoot/reward';
 import { defineCommand, type Context } from '../command';
 import { computeFit } from '../compute/fit';
+import { counted } from '../counted';
 import { ensembleName } from '../ensemble-name';
 import { UsageError } from '../failure';
 import { kindOfFit, kindOptions } from '../kind-options';
@@ -86,14 +87,14 @@ function noteAgreement({ memberCorrelation }: FitReport, kind: Kind, { terminal 
 
 function summary(out: string, { members, heldOutMean, longerWins }: FitReport): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  const lines = members.map(({ seed: memberSeed, training, heldOut }) => {
+  const lines = members.map(({ training, heldOut }, k) => {
     const fitted = `training accuracy ${percent(training.accuracy)}`;
-    if (!heldOut) return `seed ${memberSeed}: ${fitted}`;
+    if (!heldOut) return `member ${k}: ${fitted}`;
     const [low, high] = heldOut.accuracyCi95;
     const held = `held-out accuracy ${percent(heldOut.accuracy)} [${percent(low)}, ${percent(high)}]`;
-    return `seed ${memberSeed}: ${held}, log-loss ${heldOut.logLoss.toFixed(3)}, ECE ${heldOut.ece.toFixed(3)}; ${fitted}`;
+    return `member ${k}: ${held}, log-loss ${heldOut.logLoss.toFixed(3)}, ECE ${heldOut.ece.toFixed(3)}; ${fitted}`;
   });
   if (heldOutMean) lines.push(`mean of the members: held-out accuracy ${percent(heldOutMean.accuracy)}`);
   if (longerWins) lines.push(`for comparison, the longer answer wins: ${percent(longerWins.accuracy)}`);
-  return [`${out}: ${members.length} members`, ...lines].join('\n');
+  return [`${out}: ${counted(members.length, 'member')}`, ...lines].join('\n');
 }

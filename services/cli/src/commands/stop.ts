@@ -1,6 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
 import { defineCommand } from '../command';
+import { counted } from '../counted';
 import { outputRoot } from '../local/output-folder';
 import { pidFiles, stopFolder } from '../local/pid-file';
 import { option, text } from '../option';
@@ -13,10 +15,11 @@ export const stop = defineCommand({
   example: 'stop --out surefoot-out/quickstart-20260101-120000',
   options: { out: option('<dir>', `its output folder; without it, every folder in ./${outputRoot}`, text.optional()) },
   async run({ out }) {
+    if (out !== undefined && !existsSync(out)) throw new DomainError('not_found', `${out} does not exist`);
     const folders = out === undefined ? claimedFolders() : [out];
     let stopped = 0;
     for (const folder of folders) stopped += await stopFolder(folder, graceMs);
-    return { document: { folders, stopped }, text: `stopped ${stopped} processes` };
+    return { document: { folders, stopped }, text: `stopped ${counted(stopped, 'process', 'processes')}` };
   },
 });
 

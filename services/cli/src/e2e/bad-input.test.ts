@@ -27,6 +27,7 @@ const inputs: Record<string, string | Buffer> = {
   'good.jsonl': lines(good),
   'malformed.jsonl': `${lines(good)}{"prompt": "how is\n`,
   'empty-response.jsonl': lines(good, { ...good, response: ' ' }),
+  'response-ids.jsonl': lines({ id: 'x', ids: [2, 3], response: 'the soup' }),
   'unknown-id.jsonl': lines({ id: 'x', ids: [0, 99_999] }),
   'unknown-word.jsonl': lines({ prompt: 'how is the weather ?' }),
   'long.jsonl': lines({ ids: Array.from({ length: 40 }, () => 3) }),
@@ -88,6 +89,17 @@ const experimentRun = ['experiment', 'run', '--out', 'out', '--config'];
 const cases: [string, string[], number, ...string[]][] = [
   ['a malformed line', [...score, 'malformed.jsonl'], 1, 'malformed.jsonl line 2', 'not JSON'],
   ['an empty response', [...score, 'empty-response.jsonl'], 1, 'empty-response.jsonl line 2', 'response is empty'],
+  ['ids of a response alone', [...score, 'response-ids.jsonl'], 1, 'line 1', 'it has ids and response'],
+  ['an empty stdin', [...score, '-'], 1, 'stdin: no rollout found'],
+  ['an empty stdin of prompts', [...generate, '-'], 1, 'stdin: there is no line to read'],
+  [
+    'a likeliest token of several',
+    [...generate, 'good.jsonl', '--greedy', '--top-k', '3'],
+    2,
+    '--top-k contradicts it',
+  ],
+  ['a flag that is not there', [...score, 'good.jsonl', '--nope'], 2, 'see surefoot score --help'],
+  ['a folder to stop that does not exist', ['stop', '--out', 'nosuch'], 1, 'nosuch does not exist'],
   ['an id outside the vocabulary', [...score, 'unknown-id.jsonl'], 1, 'id x', '99999'],
   [
     'a token no model knows',

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -16,6 +16,12 @@ jest.setTimeout(180_000);
 let work: Awaited<ReturnType<typeof workFolder>>;
 const run = (...words: string[]) => surefoot(words, { cwd: work.path });
 
+interface Sampled {
+  prompt: string;
+  ids: number[];
+  finish: string;
+  truncated?: boolean;
+}
 interface Scored {
   id: string;
   scores: number[];
@@ -64,6 +70,39 @@ async function serve(folder: string) {
   return { log, stop, address: log.find(({ msg }) => msg === 'listening')?.address ?? running.stderr() };
 }
 
+test('what generate writes is read as whole rollouts, and refused where it has no prompt', async () => {
+  const prompts = readFileSync(join(work.path, 'task', 'prompts.jsonl'), 'utf8')
+    .split('\n')
+    .slice(0, 4);
+  await writeFile(join(work.path, 'few.jsonl'), `${prompts.join('\n')}\n`);
+  const generate = ['generate', '--model', 'task/base', '--max-new-tokens', '5', '--backend', 'wasm', '--in'];
+  expectDone(await run(...generate, 'few.jsonl', '--out', 'sampled.jsonl'));
+  const linesOf = (text: string) =>
+    text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Sampled);
+  const sampled = linesOf(readFileSync(join(work.path, 'sampled.jsonl'), 'utf8'));
+  const given = prompts.map((line) => (JSON.parse(line) as Sampled).prompt);
+  expect(sampled.map(({ prompt }) => prompt)).toEqual(given);
+  expect(sampled.map(({ truncated = false, finish }) => truncated === (finish === 'length'))).not.toContain(false);
+
+  const tokenized = await surefoot(['tokenize', '--model', 'task/base', '--in', '-'], {
+    cwd: work.path,
+    input: given.map((text) => `${JSON.stringify({ text })}\n`).join(''),
+  });
+  const logprobs = await run('logprobs', '--model', 'task/base', '--in', 'sampled.jsonl', '--backend', 'wasm');
+  expectDone(logprobs);
+  expect(linesOf(logprobs.stdout).map(({ ids }) => ids)).toEqual(
+    linesOf(tokenized.stdout).map(({ ids }, i) => [...ids, ...sampled[i]!.ids]),
+  );
+
+  await writeFile(join(work.path, 'ids.jsonl'), '{"id":"a","ids":[2,3,4]}\n');
+  expectDone(await run(...generate, 'ids.jsonl', '--out', 'responses.jsonl'));
+  const refused = await run('logprobs', '--model', 'task/base', '--in', 'responses.jsonl');
+  expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('it has ids and response') });
+});
+
 describe.each([
   { kind: 'full', more: [], threads: 2 },
   { kind: 'heads', more: ['--tune-trunk', '--tune-epochs', '1'], threads: 1 },
@@ -82,7 +121,9 @@ describe.each([
       '--kind',
       kind,
     ];
-    expectDone(await run('reward', 'train', ...fit, ...more, '--out', kind, '--backend', 'wasm'));
+    const trained = await run('reward', 'train', ...fit, ...more, '--out', kind, '--backend', 'wasm');
+    expectDone(trained);
+    expect(trained.stdout).toMatch(/: 2 members\nmember 0: .*\nmember 1: /);
     const local = await scores('--ensemble', kind, '--in', 'rollouts.jsonl', '--backend', 'wasm');
     expect(local).toHaveLength(24);
     expect(new Set(local.map(({ scores: own }) => own[0])).size).toBeGreaterThan(12);
@@ -106,6 +147,26 @@ describe.each([
     expectDone(calibrated);
     expect((JSON.parse(calibrated.stdout) as { members: object[] }).members).toHaveLength(2);
   });
+});
+
+test('an adapter made for another model is told of, and a base that was moved is named', async () => {
+  const member = join('adapters', 'member-0');
+  expectDone(
+    await run('model', 'create', '--like', 'task/base/config.json', '--tokenizer', 'task/base', '--out', 'twin'),
+  );
+  const on = (model: string) =>
+    run('score', '--model', model, '--adapter', member, '--in', 'rollouts.jsonl', '--backend', 'wasm', '--out', 'out');
+  const [own, other] = [await on('task/base'), await on('twin')];
+  expectDone(own);
+  expectDone(other);
+  expect(own.stderr).not.toContain('made for');
+  expect(other.stderr).toMatch(/adapter .*member-0 says it was made for .*base, not for twin/);
+  await cp(join(work.path, 'adapters'), join(work.path, 'sub', 'adapters'), { recursive: true });
+  const moved = await run('score', '--ensemble', 'sub/adapters', '--in', 'rollouts.jsonl');
+  expect(moved.status).toBe(1);
+  expect(moved.stderr).toMatch(
+    /sub.adapters.ensemble\.json names .*task.base as base, .* does not exist: put the model/,
+  );
 });
 
 test('heads that are nearly one are told, with what keeps them apart', async () => {

@@ -250,11 +250,11 @@ goldenTest.each([...causalModels.map(([name]) => name), ...rewardModels])(
   },
 );
 
-test('model inspect says what a folder that is no model holds', async () => {
+test('model inspect says what a folder that is no model holds, and fails', async () => {
   const folder = join(work.path, 'notes');
   await mkdir(folder);
   await writeFile(join(folder, 'notes.txt'), '');
   const done = await surefoot(['model', 'inspect', folder, '--json'], { cwd: work.path });
-  expectDone(done);
+  expect(done).toMatchObject({ status: 1, stderr: expect.stringContaining(`${folder} would not load: 1 problem`) });
   expect(JSON.parse(done.stdout).problems).toEqual([expect.stringMatching(/no config\.json in it, but .*notes\.txt/)]);
 });

@@ -168,7 +168,9 @@ describe('a served trainer', () => {
     expect(JSON.parse(trained.stdout)).toMatchObject({ id: 'mine', status: 'completed', iterations: ppo.iterations });
     const again = await surefoot(['train', '--config', 'run.yaml', '--address', trainer], { cwd: work.path });
     expect(again).toMatchObject({ status: 1, stdout: '' });
-    expect(again.stderr).toContain('mine already: choose another name: in the configuration, or add --resume');
+    expect(again.stderr).toContain(
+      'has a run "mine" already: choose another "name" in the configuration, or add --resume',
+    );
 
     const watched = await surefoot(['runs', 'watch', 'mine', '--address', trainer], { cwd: work.path });
     expectDone(watched);
@@ -200,7 +202,7 @@ describe('a served trainer', () => {
     await writeFile(at('taken.yaml'), stringify(other));
     const taken = await run('taken', '--address', trainer, '--workers', '1');
     expect(taken).toMatchObject({ status: 1, stdout: '' });
-    expect(taken.stderr).toContain('experiment-vanilla-a-0 already: choose another name:');
+    expect(taken.stderr).toContain('"experiment-vanilla-a-0" already: choose another "name"');
     await writeFile(at('named.yaml'), stringify({ ...other, name: 'named', methods: ['vanilla'] }));
     expectDone(await run('named', '--address', trainer));
     expect(withoutSeconds(await runsOf('there'))).toEqual(withoutSeconds(await runsOf('here')));

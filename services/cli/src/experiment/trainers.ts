@@ -65,7 +65,7 @@ export async function localWorker(services: LocalServices, name: string, env: No
 async function runOn(client: TrainerClient, { id, config, begun, signal, ...watcher }: RunTask): Promise<Run> {
   await client.start(id, config, { resume: begun }).catch((error: unknown) => {
     if (!(error instanceof DomainError) || error.kind !== 'already_exists') throw error;
-    const message = `${client.address} has a run ${id} already: choose another name: in the configuration, or add --resume`;
+    const message = `${client.address} has a run "${id}" already: choose another "name" in the configuration, or add --resume`;
     throw new DomainError('already_exists', message, { cause: error });
   });
   const run = await client.watch(id, signal, watcher);
