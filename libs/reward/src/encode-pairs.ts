@@ -43,17 +43,23 @@ export function encodePairs(tokenizer: Tokenizer, pairs: PreferencePair[], maxTo
  * A rollout as one token sequence: its ids as they stand, or prompt and response encoded.
  *
  * @param maxTokens prompt and response together; a longer prompt is cut from the left
+ * @param options.cutResponse a longer response is read as far as it fits; default false
  * @throws DomainError invalid_argument where the response does not fit, or neither ids nor both texts are there
  */
 export function encodeSequence(
   tokenizer: Tokenizer,
   { ids, prompt, response, truncated }: Omit<RolloutRow, 'id'>,
   maxTokens: number,
+  options: { cutResponse?: boolean } = {},
 ): Int32Array {
   if (ids) return Int32Array.from(ids);
   if (prompt === undefined || response === undefined)
     throw new DomainError('invalid_argument', 'a rollout needs prompt and response, or ids');
-  const { promptIds, responseIds } = encodeRollout(tokenizer, { prompt, response, truncated }, { maxTokens });
+  const { promptIds, responseIds } = encodeRollout(
+    tokenizer,
+    { prompt, response, truncated },
+    { ...options, maxTokens },
+  );
   const sequence = new Int32Array(promptIds.length + responseIds.length);
   sequence.set(promptIds);
   sequence.set(responseIds, promptIds.length);

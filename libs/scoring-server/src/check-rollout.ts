@@ -18,6 +18,8 @@ export interface RolloutText {
   prompt: Prompt;
   response: string;
   truncated: boolean;
+  /** Whether a response that does not fit is read as far as it fits, rather than refused; default false. */
+  cutResponse?: boolean;
 }
 
 const maxId = 128;
@@ -42,7 +44,9 @@ export function checkRollout(rollout: Rollout, bounds: ModelBounds): { sequence:
   checkText('the response', response);
   // Only a policy can say nothing on purpose, by its end-of-sequence token, and it sends token ids.
   if (response === '' && (truncated || !tokenIds)) refuse('the response is empty');
-  return { text: { prompt, response, truncated } };
+  // What fits as the policy wrote it may be longer in our tokens: no policy can know, and a run must not end for it.
+  const cutResponse = tokenIds !== undefined && tokenIds.responseIds.length <= bounds.maxTokens;
+  return { text: { prompt, response, truncated, cutResponse } };
 }
 
 function checkPrompt(prompt: Rollout['prompt']): Prompt {

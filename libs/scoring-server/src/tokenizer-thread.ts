@@ -39,7 +39,7 @@ const procedures: TokenizerProcedures = {
 function encode(text: RolloutText, maxTokens: number): Int32Array | EncodingProblem {
   if (!tokenizer) throw new DomainError('failed_precondition', 'no tokenizer is loaded');
   try {
-    return encodeSequence(tokenizer, text, maxTokens);
+    return encodeSequence(tokenizer, text, maxTokens, { cutResponse: text.cutResponse });
   } catch (error) {
     if (error instanceof DomainError) return { kind: error.kind, message: error.message };
     throw error;

@@ -132,6 +132,30 @@ describe('scores', () => {
     expect(cut!.memberScores).toEqual(short!.memberScores);
   });
 
+  test('a response that fits in the tokens of its policy and not in ours is read as far as it fits', async () => {
+    const long = Array.from({ length: 40 }, (_, i) => 2 + (i % 9));
+    const response = long.map((id) => words[id]).join(' ');
+    const ofOther = (count: number) => ({
+      tokenizerDigest: 'f'.repeat(64),
+      promptIds: [7],
+      responseIds: Array<number>(count).fill(8),
+    });
+    const [cut, padding, first, longer, plain] = await scoreBatch([
+      rollout('a', { response, tokenIds: ofOther(32) }),
+      withIds('b', [0, 2], [4, 4_000], { response }),
+      withIds('c', [], long.slice(0, 32)),
+      rollout('d', { response, tokenIds: ofOther(33) }),
+      rollout('e', { response }),
+    ]);
+    expect(first!.memberScores).toHaveLength(3);
+    for (const { memberScores } of [cut!, padding!]) expect(memberScores).toEqual(first!.memberScores);
+    for (const { status } of [longer!, plain!])
+      expect(status).toMatchObject({
+        code: Status.INVALID_ARGUMENT,
+        message: expect.stringContaining('at most 32 fit'),
+      });
+  });
+
   test('a prompt that is cut keeps its bos token, as text and as token ids', async () => {
     const long = Array.from({ length: 40 }, (_, i) => 2 + (i % 9));
     const [text, whole, cut, other] = await scoreBatch([
