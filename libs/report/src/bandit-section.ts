@@ -25,7 +25,7 @@ export function solveBandit({ name, title, shows, bandit }: BanditCase, options:
 }
 
 const modes: BanditMode[] = ['vanilla', 'variance-weighted-kl', 'variance-weighted-kl-exact', 'uwo', 'wco'];
-const settings = { kl: 0.2, draws: 2000, seed: 1, modes };
+const settings = { kl: 0.2, draws: 1000, seed: 1, modes };
 
 let solved: BanditResult[] | undefined;
 

@@ -88,7 +88,7 @@ const looks: [name: string, options: BrowserContextOptions][] = [
     });
   });
 
-  const table = 'table:has(caption:text("RewardBench by member"))';
+  const table = 'table:has(caption:has-text("RewardBench by member"))';
   const order = (page: Page) => page.locator(`${table} tbody td:nth-child(2)`).allTextContents();
   const expected = (sign: 1 | -1) => {
     const { mean, members } = exampleBenchmark();

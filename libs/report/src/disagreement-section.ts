@@ -18,7 +18,7 @@ export function disagreementSections(
     {
       heading: 'How much the reward models disagree',
       introduction:
-        'Models fitted to the same preferences, different in nothing but their seed. Where the ensemble is calibrated, scores are in standard deviations of each model.',
+        'Models fitted to the same preferences, different in nothing but their seed. Where the ensemble is calibrated, scores are in standard deviations of each model. A member that rates all responses to one prompt higher than others do counts as disagreeing here, though no choice between those responses depends on it.',
       body: html`${figureGrid(figures)} ${disagreementTexts(disagreement)}`,
     },
   ];

@@ -36,11 +36,12 @@ figcaption{font-size:.9rem;line-height:1.45;margin-top:.5rem}
 :focus-visible{outline:2px solid var(--series-1);outline-offset:2px}
 [data-tip]{cursor:default}
 .marked{stroke:var(--ink)!important;stroke-width:2.5px!important;stroke-opacity:1!important}
-.tip{position:absolute;z-index:1;margin:0;max-width:min(22rem,calc(100vw - 1rem));padding:.3rem .6rem;border-radius:6px;background:var(--ink);color:var(--paper);font-size:.85rem;line-height:1.35;pointer-events:none;overflow-wrap:anywhere}
+.tip{position:absolute;z-index:1;margin:0;max-width:min(27rem,calc(100vw - 1rem));padding:.3rem .6rem;border-radius:6px;background:var(--ink);color:var(--paper);font-size:.85rem;line-height:1.35;pointer-events:none;overflow-wrap:anywhere}
 nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;list-style:none;margin:1.5rem 0 0;padding:0;font-size:.9rem}
 nav a{display:inline-block;padding:.15rem 0;color:var(--muted)}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:.4rem}
+caption span{display:inline-block;position:sticky;left:0;max-width:calc(100vw - 2rem)}
 th,td{padding:.4rem .7rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{font-weight:600;vertical-align:bottom;border-bottom:2px solid var(--line)}
 th button{all:unset;position:relative;cursor:pointer;display:inline-block;min-height:1.5rem;padding-right:1.1em}

@@ -21,7 +21,7 @@ export function table<Row>({ caption, rows, columns }: Table<Row>): SafeHtml {
   return html`<div class="scroll" role="region" aria-label="${caption}" tabindex="0">
     <table>
       <caption>
-        ${caption}
+        <span>${caption}</span>
       </caption>
       <thead>
         <tr>
