@@ -174,7 +174,7 @@ describe('encodeRollout', () => {
       expect([...cut.responseIds]).toEqual([8, 11]);
     }));
 
-  test('a prompt loses its start after bos, a response is never cut', () =>
+  test('a prompt loses its start after bos, a response its end only where that is asked for', () =>
     withTokenizer((tokenizer) => {
       const { promptIds, responseIds } = encodeRollout(tokenizer, rollout, { maxTokens: 5 });
       expect([[...promptIds], [...responseIds]]).toEqual([
@@ -183,6 +183,10 @@ describe('encodeRollout', () => {
       ]);
       expect(encodeRollout(tokenizer, rollout, { maxTokens: 3 }).promptIds).toHaveLength(0);
       expect(() => encodeRollout(tokenizer, rollout, { maxTokens: 2 })).toThrow('3 tokens, at most 2 fit');
+      const cut = encodeRollout(tokenizer, rollout, { maxTokens: 2, cutResponse: true });
+      expect([[...cut.promptIds], [...cut.responseIds]]).toEqual([[], [8, 11]]);
+      const fits = { maxTokens: 5, cutResponse: true };
+      expect([...encodeRollout(tokenizer, rollout, fits).responseIds]).toEqual([8, 11, 1]);
     }));
 
   test('an empty response that was cut is refused', () =>

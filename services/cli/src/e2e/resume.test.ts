@@ -53,6 +53,28 @@ function killTrainer(out: string): void {
   process.kill(children.findLast(({ name }) => name === 'trainer-1')!.pid, 'SIGKILL');
 }
 
+describe('a start that failed', () => {
+  const lora = { r: 2, targetModules: ['nope'] };
+  const single = { ...experiment, ensemble: 'quick/ensemble', blocks: undefined, methods: undefined, runs: undefined };
+
+  test('binds no folder: the corrected run starts anew in it', async () => {
+    await writeFile(at('wrong.yaml'), stringify({ ...single, lora }));
+    await writeFile(at('right.yaml'), stringify({ ...single, ppo: { ...single.ppo, iterations: 1 } }));
+    const train = (file: string) => surefoot(['train', '--config', file, '--out', 'single'], { cwd: work.path });
+    expect((await train('wrong.yaml')).stderr).toContain('target_modules names no module');
+    expectDone(await train('right.yaml'));
+    expect((await train('right.yaml')).stderr).toContain('holds this run already');
+  }, 60_000);
+
+  test('binds no experiment either', async () => {
+    await writeFile(at('wrong.yaml'), stringify({ ...experiment, lora }));
+    const words = ['experiment', 'run', '--out', 'mended', '--workers', '1', '--config'];
+    expect((await surefoot([...words, 'wrong.yaml'], { cwd: work.path })).stderr).toContain('all 2 runs failed');
+    expectDone(await surefoot([...words, 'experiment.yaml'], { cwd: work.path }));
+    expect(await timelessRuns(at('mended'))).toBe(await timelessRuns(at('whole')));
+  }, 60_000);
+});
+
 describe('an experiment', () => {
   test('whose trainer is killed goes on by itself, to the same bytes', async () => {
     const running = start(run('killed'), { cwd: work.path });
@@ -78,7 +100,7 @@ describe('an experiment', () => {
   }, 180_000);
 
   test.each(['SIGINT', 'SIGTERM'] as const)(
-    'that gets %s ends with 130, keeps what is finished and leaves no process',
+    'that gets %s ends with 130, keeps what is finished, leaves no process and ends the same after --resume',
     async (signal) => {
       const out = `stopped-${signal}`;
       const running = start(run(out), { cwd: work.path });
@@ -89,14 +111,11 @@ describe('an experiment', () => {
       expect(ended.stderr.trimEnd().split('\n').at(-1)).toContain('--resume');
       expect(existsSync(at(out, 'surefoot.pid'))).toBe(false);
       expect(finished(out)).toBeGreaterThanOrEqual(2);
+      expectDone(await surefoot(run(out, '--resume'), { cwd: work.path }));
+      expect(await timelessRuns(at(out))).toBe(await timelessRuns(at('whole')));
     },
     180_000,
   );
-
-  test('that was stopped ends the same after --resume', async () => {
-    expectDone(await surefoot(run('stopped-SIGINT', '--resume'), { cwd: work.path }));
-    expect(await timelessRuns(at('stopped-SIGINT'))).toBe(await timelessRuns(at('whole')));
-  }, 180_000);
 
   test('is ended from outside by stop', async () => {
     const running = start(run('outside'), { cwd: work.path });
