@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { riskReport } from '@surefoot/risk';
 import { source as axe } from 'axe-core';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
-import { renderReport } from './index';
+import { renderDisagreement, renderReport } from './index';
 import { exampleBenchmark, exampleDisagreement, exampleRuns, exampleSamples } from './testing';
 
 const places = [process.env['CHROME_PATH'], '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -30,6 +30,7 @@ const looks: [name: string, options: BrowserContextOptions][] = [
 (executablePath ? describe : describe.skip)('the report in a browser', () => {
   let folder: string;
   let url: string;
+  let disagreementUrl: string;
   let browser: Browser;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'surefoot-browser-'));
@@ -44,6 +45,9 @@ const looks: [name: string, options: BrowserContextOptions][] = [
     };
     await writeFile(join(folder, 'report.html'), await renderReport(content));
     url = pathToFileURL(join(folder, 'report.html')).href;
+    const disagreement = await renderDisagreement({ title: 'ensemble@1', disagreement: exampleDisagreement() });
+    await writeFile(join(folder, 'disagreement.html'), disagreement);
+    disagreementUrl = pathToFileURL(join(folder, 'disagreement.html')).href;
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   });
   afterAll(async () => {
@@ -53,13 +57,13 @@ const looks: [name: string, options: BrowserContextOptions][] = [
 
   const complaints: string[] = [];
   /** Opens the page; what it says on the console, and every request but the one for itself, is a complaint. */
-  async function open(options: BrowserContextOptions): Promise<Page> {
+  async function open(options: BrowserContextOptions, address = url): Promise<Page> {
     complaints.length = 0;
     const page = await (await browser.newContext({ ...options, offline: true })).newPage();
     page.on('console', (message) => complaints.push(`console: ${message.text()}`));
     page.on('pageerror', ({ message }) => complaints.push(`error: ${message}`));
-    page.on('request', (request) => request.url() !== url && complaints.push(`request: ${request.url()}`));
-    await page.goto(url);
+    page.on('request', (request) => request.url() !== address && complaints.push(`request: ${request.url()}`));
+    await page.goto(address);
     return page;
   }
   afterEach(async () => {
@@ -78,6 +82,12 @@ const looks: [name: string, options: BrowserContextOptions][] = [
         `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ target }) => target)]))`,
       );
       expect(violations).toEqual([]);
+    });
+    test('nor on the page of reward disagree', async () => {
+      const page = await open(options, disagreementUrl);
+      await page.evaluate(axe);
+      expect(await page.evaluate(`axe.run().then(({ violations }) => violations.map(({ id }) => id))`)).toEqual([]);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(options.viewport?.width);
     });
     test('has the colours of its scheme, and ink on paper in print', async () => {
       const page = await open(options);

@@ -5,7 +5,7 @@ import { fixed, interval, percent, signed } from './numbers';
 
 /** What the experiment shows: verdicts, the figures of each method, and what to know before trusting them. */
 export function overview(report: RiskReport, methods: readonly MethodSeries[]): SafeHtml {
-  return html`<div>
+  return html`<div class="verdicts">
       ${verdictTexts(report).map(
         ({ headline, evidence }) =>
           html`<div class="verdict">

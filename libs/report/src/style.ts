@@ -12,9 +12,11 @@ p{max-width:46rem;margin:.4rem 0}
 a{color:inherit}
 small,.muted,figcaption,caption{color:var(--muted)}
 .eyebrow{margin:0;color:var(--muted);font-size:.9rem;letter-spacing:.04em;text-transform:uppercase}
-.verdict{background:var(--panel);border-left:5px solid var(--ink);border-radius:0 8px 8px 0;padding:1rem 1.2rem;margin:0 0 1rem}
+.verdicts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(29rem,100%),1fr));gap:1rem}
+.verdict{background:var(--panel);border-left:5px solid var(--ink);border-radius:0 8px 8px 0;padding:1rem 1.2rem}
 .verdict p{max-width:none;margin:.3rem 0 0}
 .verdict .headline{font-size:1.3rem;line-height:1.35;font-weight:650;margin:0;overflow-wrap:anywhere}
+.verdict:not(:only-child) .headline{font-size:1.1rem}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:1rem;margin:1rem 0;padding:0;list-style:none}
 .cards>li{border:1px solid var(--line);border-top:4px solid var(--card,var(--line));border-radius:8px;padding:.8rem 1rem}
 .cards dl{display:grid;grid-template-columns:1fr auto;gap:.25rem .8rem;margin:0}
