@@ -23,13 +23,16 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'surefoot-score-'));
   await openBackend('wasm');
   const tokenizerFolder = join(folder, 'tokenizer');
-  for (const name of ['tokenizer', 'model']) await mkdir(join(folder, name));
+  for (const name of ['tokenizer', 'model', 'second']) await mkdir(join(folder, name));
   for (const [name, content] of Object.entries(wordTokenizerFiles(words, { bos: '<bos>', eos: '<eos>' })))
     await writeFile(join(tokenizerFolder, name), content);
   const size = { vocabularySize: words.length, hiddenSize: 8, layers: 1, heads: 2, maxPositions: 8 };
-  const model = createModel(gpt2Config({ ...size, head: 'reward', eosTokenIds: [1], bosTokenId: 0, padTokenId: 1 }), 1);
-  await saveModel(model, join(folder, 'model'), { tokenizerFolder });
-  disposeModel(model);
+  const config = gpt2Config({ ...size, head: 'reward', eosTokenIds: [1], bosTokenId: 0, padTokenId: 1 });
+  for (const [seed, name] of ['model', 'second'].entries()) {
+    const model = createModel(config, seed);
+    await saveModel(model, join(folder, name), { tokenizerFolder });
+    disposeModel(model);
+  }
   await writeFile(join(folder, 'in.jsonl'), rollouts.map((row) => `${JSON.stringify(row)}\n`).join(''));
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -75,7 +78,7 @@ test('without being told so, the first bad one stops it', async () => {
 
 test('an ensemble that was imported and not calibrated is said to score raw; a plain model and --raw are not', async () => {
   const ensemble = join(folder, 'imported');
-  await importEnsemble({ members: [join(folder, 'model'), join(folder, 'model')], out: ensemble, name: 'two' });
+  await importEnsemble({ members: [join(folder, 'model'), join(folder, 'second')], out: ensemble, name: 'two' });
   const warned = ({ notes }: { notes: string[] }) => notes.filter((note) => note.includes('is not calibrated'));
   const imported = await scored(true, { ensemble });
   expect(imported.isCalibrated).toBe(false);
