@@ -1,0 +1,64 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Scorer } from '../scorer';
+import { builtinPairsOf } from './builtin-task';
+import { readDisagreement, writeDisagreementSample } from './disagreement-sample';
+
+let out: string;
+beforeEach(async () => {
+  out = await mkdtemp(join(tmpdir(), 'surefoot-disagreement-'));
+  await mkdir(join(out, 'runs/vanilla-data-11-0'), { recursive: true });
+  const lines = ['good', '', 'very good'].map((response, index) =>
+    JSON.stringify({ index, prompt: 'is it ?', initial: { response }, final: { response: `${response} good` } }),
+  );
+  await writeFile(join(out, 'runs/vanilla-data-11-0/evaluation.jsonl.gz'), gzipSync(`${lines.join('\n')}\n`));
+});
+afterEach(() => rm(out, { recursive: true }));
+
+/** The second member gives a text its length above what the first gives it, in units of its scale. */
+const scorer: Scorer = {
+  ...{ model: 'lengths@1', batchSize: 2, close: () => undefined },
+  calibration: [
+    { mean: 0, scale: 1 },
+    { mean: 5, scale: 2 },
+  ],
+  score: async (rows) => rows.map(({ response }) => [1, 5 + 2 * (1 + response!.length)]),
+  tryScore: async () => [],
+};
+const runId = 'vanilla-data-11-0';
+
+test('without known pairs: the start policy against what the run answers after training; empty responses left out', async () => {
+  await writeDisagreementSample(out, { runId, scorer });
+  const found = (await readDisagreement(out))!;
+  expect(found.texts.map(({ id, range, response }) => [id, range, response])).toEqual([
+    ['response 0', 4, 'good'],
+    ['response 2', 9, 'very good'],
+  ]);
+  expect(found.against?.name).toBe('responses after training (vanilla-data-11-0)');
+  expect(found.against?.texts.map(({ range }) => range)).toEqual([9, 5, 14]);
+  expect(found.distance).toBeUndefined();
+});
+
+test('with the pairs: against their responses, and by distance from them', async () => {
+  const pairs = join(out, 'pairs.jsonl');
+  await writeFile(pairs, '{"prompt": "is it ?", "chosen": "good", "rejected": "bad"}\n');
+  await writeDisagreementSample(out, { runId, scorer, pairs });
+  const found = (await readDisagreement(out))!;
+  expect(found.against).toMatchObject({ name: 'responses of the pairs', wider: (1 + 1 + 0.5 + 1) / 4 });
+  // {is it good} is a pair's text; {is it very good} shares three of four words with it.
+  expect(found.texts.map(({ distance }) => distance)).toEqual([0, 0.25]);
+});
+
+test('the pairs of a built-in ensemble are found by its folder, and those of no other', async () => {
+  await writeFile(join(out, 'builtin-task.json'), '{"dataSeeds": [11, 12]}');
+  await mkdir(join(out, 'task'));
+  for (const file of ['task/pairs.jsonl', 'pairs-12.jsonl']) await writeFile(join(out, file), '');
+  const found = await Promise.all(
+    ['ensemble-11', 'ensemble-12', 'ensemble-13', 'mine'].map((name) => builtinPairsOf(join(out, name))),
+  );
+  expect(found).toEqual([join(out, 'task/pairs.jsonl'), join(out, 'pairs-12.jsonl'), undefined, undefined]);
+  expect(await builtinPairsOf(join(out, 'task/ensemble'))).toBeUndefined();
+});
