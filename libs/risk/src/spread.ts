@@ -11,7 +11,7 @@ export function varianceRatio(a: readonly number[], b: readonly number[]): numbe
  * Brown–Forsythe's test that independent groups spread equally: one-way analysis of variance of the distances from each
  * group's median.
  *
- * @returns F and its p; NaN where nothing is left to compare (no distances, or a group without values)
+ * @returns F and its p; NaN where nothing is left to compare (no distances, none that differ within a group, or a group without values)
  *
  * Source: Brown and Forsythe 1974, doi:10.1080/01621459.1974.10482955.
  */
@@ -24,7 +24,9 @@ export function brownForsythe(...groups: (readonly number[])[]): { F: number; p:
   const [d1, d2] = [groups.length - 1, distances.flat().length - groups.length];
   const between = distances.reduce((sum, group) => sum + group.length * (mean(group) - grandMean) ** 2, 0);
   const within = distances.reduce((sum, group) => sum + sumOfSquares(group), 0);
-  const F = between / d1 / (within / d2);
+  // Of two values each is as far from their median: what rounding leaves within such groups is no spread.
+  const isRounding = within <= 1e-24 * sumOfSquares([0, ...distances.flat()]);
+  const F = isRounding ? NaN : between / d1 / (within / d2);
   return { F, p: fSurvival(F, d1, d2) };
 }
 

@@ -72,6 +72,7 @@ describe('too few values', () => {
       pitmanMorgan([1, 2], [2, 1]),
       varianceRatio([1], [2]),
       brownForsythe([1, 1], [2, 2]).p,
+      brownForsythe([0.1, 0.7], [0.3, 0.4]).p,
       ...percentileInterval([]),
     ];
     expect(undefinedNumbers).toEqual(undefinedNumbers.map(() => NaN));
