@@ -109,7 +109,7 @@ afterAll(() => work.remove());
 test('what the hostile ones are made of is sound', async () => {
   for (const words of [
     ['logprobs', '--model', 'base', '--in', 'good.jsonl'],
-    ['score', '--ensemble', 'ensemble', '--in', 'good.jsonl'],
+    ['score', '--raw', '--ensemble', 'ensemble', '--in', 'good.jsonl'],
     ['tokenize', '--model', 'base', '--in', 'good-text.jsonl'],
   ])
     expect(await alone({ words, cwd: work.path, env })).toMatchObject({ status: 0, stderr: '' });
