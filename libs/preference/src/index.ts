@@ -15,6 +15,7 @@ export { type ChatMessage, type Prompt } from './prompt';
 export { type ColumnLayout } from './column-layout';
 export { parseColumns, type Columns } from './columns';
 export { readPrompts, readRollouts, type PromptRow, type RolloutLine, type RolloutRow } from './read';
+export { scorableText } from './scorable-text';
 export { readPairs, type InvalidRow, type PairFile, type ReadPairsOptions, type RowPlace } from './read-pairs';
 export { readBenchmark, type BenchmarkAnswer, type BenchmarkItem } from './rewardbench/benchmark-item';
 export {

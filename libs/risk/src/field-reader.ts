@@ -11,6 +11,8 @@ export interface FieldReader {
   oneOf<Value extends string>(field: string, values: readonly Value[]): Value;
   object(field: string): FieldReader;
   numbers(field: string): number[];
+  /** Strings, also empty ones. */
+  texts(field: string): string[];
   /** The field as `read` reads it; undefined where it is missing or null, the way JSON says "no number". */
   optional<Value>(read: (field: string) => Value, field: string): Value | undefined;
 }
@@ -38,6 +40,12 @@ export function createFieldReader(value: unknown, where: string, path = ''): Fie
     object: (field) => createFieldReader(value[field], where, nameOf(field)),
     numbers: (field) =>
       check(field, 'an array of finite numbers', (got) => Array.isArray(got) && got.every(isFiniteNumber)),
+    texts: (field) =>
+      check(
+        field,
+        'an array of texts',
+        (got): got is string[] => Array.isArray(got) && got.every((each) => typeof each === 'string'),
+      ),
     optional: (read, field) => (value[field] === undefined || value[field] === null ? undefined : read(field)),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { seededIntegers } from './bootstrap';
-import { riskReport } from './risk-report';
+import { methodSummaries, riskReport } from './risk-report';
 import { parseRunRecord, type RunRecord } from './run-record';
 import { verdictTexts } from './verdict-sentence';
 
@@ -189,6 +189,21 @@ describe('warnings', () => {
   ])('%s', (expected, runs) => {
     expect(warningsOf(runs)).toContain(expected);
   });
+});
+
+test('what the trainers warned of is said once, with the number of runs', () => {
+  const warned = { warnings: ['responses are cut'] };
+  const runs = [line('vanilla', 0, 0, warned), line('aware', 0, 0, warned), line('vanilla', 1, 0)];
+  const cancelled = line('aware', 1, 0, { ...warned, status: 'cancelled' });
+  const { warnings } = riskReport([...runs, cancelled]);
+  expect(warnings.filter((text) => text.includes('cut'))).toEqual(['2 of 3 runs: responses are cut']);
+});
+
+test('the methods so far are those of the report, and none before a run has ended', () => {
+  const runs = [line('aware', 0, 1), line('vanilla', 0, 0), line('vanilla', 1, 2)];
+  const { measure, methods } = riskReport(runs);
+  expect(methodSummaries(runs)).toEqual({ measure, methods });
+  expect(methodSummaries([]).methods).toEqual({});
 });
 
 describe('input', () => {

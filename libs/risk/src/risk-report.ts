@@ -63,6 +63,20 @@ export function riskReport(runs: readonly RunRecord[], { seed = 1, replicates = 
   };
 }
 
+/**
+ * What each method has come to so far, without comparisons; no method where no run has ended yet.
+ *
+ * @throws DomainError invalid_argument for no measure that every completed run has
+ */
+export function methodSummaries(runs: readonly RunRecord[]): Pick<RiskReport, 'measure' | 'methods'> {
+  const measure = primaryMeasure(runs.filter((run) => run.status === 'completed'));
+  const methods = methodsOf(
+    runs.toSorted((a, b) => a.index - b.index),
+    measure,
+  );
+  return { measure, methods: Object.fromEntries(methods.map(({ name, summary }) => [name, summary])) };
+}
+
 function methodsOf(runs: readonly RunRecord[], measure: Measure): MethodRuns[] {
   return [...groupBy(outcomesOf(runs, measure), ({ run }) => run.method)].map(([name, outcomes]) => ({
     name,

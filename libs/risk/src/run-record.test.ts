@@ -26,6 +26,10 @@ describe('parseRunRecord', () => {
     const got = parseRunRecord({ ...complete, member: null, peak: null, trajectory: null, extra: 1 }, 'line 1');
     expect(got).toEqual({ ...complete, member: undefined, peak: undefined, trajectory: {} });
   });
+  test('warnings of the trainer stay', () => {
+    const warned = { ...complete, warnings: ['responses are cut'] };
+    expect(parseRunRecord(warned, 'line 1')).toEqual(warned);
+  });
   test('a failed run needs no values', () => {
     const failed = { ...complete, status: 'failed', initial: undefined, final: undefined, peak: undefined };
     expect(parseRunRecord(failed, 'line 1')).toEqual(failed);
@@ -35,6 +39,7 @@ describe('parseRunRecord', () => {
     [null, 'the line must be an object, not null'],
     [{ ...complete, method: '' }, 'method must be a text, not ""'],
     [{ ...complete, block: undefined }, 'block must be a text, but it is missing'],
+    [{ ...complete, warnings: 'cut' }, 'warnings must be an array of texts, not "cut"'],
     [{ ...complete, run: -1 }, 'run must be a whole number, not -1'],
     [{ ...complete, seed: 0.5 }, 'seed must be a whole number, not 0.5'],
     [{ ...complete, status: 'running' }, 'status must be one of completed, failed, cancelled, not "running"'],

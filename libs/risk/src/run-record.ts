@@ -33,6 +33,8 @@ interface RunIdentity {
   /** A value an iteration: means over the training batch; KL in nats. */
   trajectory: { gold?: number[]; judge?: number[]; kl?: number[] };
   seconds?: number;
+  /** What its trainer found that a user should know. */
+  warnings?: string[];
 }
 
 /** A run that ended as planned. */
@@ -70,6 +72,7 @@ export function parseRunRecord(value: unknown, where: string): RunRecord {
     iterations: line.count('iterations'),
     trajectory: parseTrajectory(line.optional(line.object, 'trajectory')),
     seconds: line.optional(line.number, 'seconds'),
+    warnings: line.optional(line.texts, 'warnings'),
   };
   const status = line.oneOf('status', ['completed', 'failed', 'cancelled']);
   if (status !== 'completed') return { ...identity, status };

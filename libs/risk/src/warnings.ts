@@ -16,6 +16,7 @@ export function warningsOf(evidence: {
   return [
     ...measureWarnings(runs, measure),
     ...cancelledWarnings(runs),
+    ...trainerWarnings(runs.filter(({ status }) => status !== 'cancelled')),
     ...methods.flatMap(methodWarnings),
     ...others.flatMap((other) => pairWarnings(first, other)),
     ...comparisons.flatMap((comparison) => comparisonWarnings(comparison, methods)),
@@ -32,6 +33,14 @@ function cancelledWarnings(runs: readonly RunRecord[]): string[] {
   const cancelled = runs.filter((run) => run.status === 'cancelled');
   if (cancelled.length === 0) return [];
   return [`${count(cancelled.length, 'cancelled run')} left out: ${cancelled.map(nameOf).join(', ')}`];
+}
+
+/** Each text once, with the number of runs that it holds for. */
+function trainerWarnings(runs: readonly RunRecord[]): string[] {
+  const all = runs.flatMap(({ warnings = [] }) => [...new Set(warnings)]);
+  return [...groupBy(all, (text) => text)].map(
+    ([text, { length }]) => `${length} of ${count(runs.length, 'run')}: ${text}`,
+  );
 }
 
 function methodWarnings({ name, outcomes, summary }: MethodRuns): string[] {

@@ -10,15 +10,22 @@ export interface Progress {
 
 const lineEveryMs = 10_000;
 
-/** A bar with rate and time left where the stream is a terminal, a line every 10 s otherwise. */
-export function createProgress(
-  stream: NodeJS.WriteStream,
-  task: { label: string; total: number; unit: string },
-): Progress {
-  return stream.isTTY ? bar(stream, task) : lines(stream, task);
+interface Task {
+  label: string;
+  total: number;
+  unit: string;
 }
 
-function bar(stream: NodeJS.WriteStream, { label, total, unit }: { label: string; total: number; unit: string }) {
+/**
+ * A bar with rate and time left where the stream is a terminal, a line every 10 s otherwise.
+ *
+ * @param bars holds, while it is shown, what draws the bar anew after other lines
+ */
+export function createProgress(stream: NodeJS.WriteStream, task: Task, bars: Set<() => void> = new Set()): Progress {
+  return stream.isTTY ? bar(stream, task, bars) : lines(stream, task);
+}
+
+function bar(stream: NodeJS.WriteStream, { label, total, unit }: Task, bars: Set<() => void>) {
   const count = createCount(total, unit);
   const display = new SingleBar({
     stream,
@@ -28,16 +35,21 @@ function bar(stream: NodeJS.WriteStream, { label, total, unit }: { label: string
     format: `${label} {bar} {value}/{total} ${unit}  {rate}  {left}  {detail}`,
   });
   display.start(total, 0, { rate: '', left: '', detail: '' });
+  const redraw = () => display.render();
+  bars.add(redraw);
   return {
     advance(units: number, detail = '') {
       count.add(units);
       display.update(Math.min(count.done(), total), { ...count.speed(), detail });
     },
-    finish: () => display.stop(),
+    finish() {
+      bars.delete(redraw);
+      display.stop();
+    },
   };
 }
 
-function lines(stream: NodeJS.WriteStream, { label, total, unit }: { label: string; total: number; unit: string }) {
+function lines(stream: NodeJS.WriteStream, { label, total, unit }: Task) {
   const count = createCount(total, unit);
   let detail = '';
   const write = () => {

@@ -1,6 +1,6 @@
 import { DomainError } from '@surefoot/errors';
 import type { WeightForm } from '@surefoot/language-model';
-import type { RolloutRow } from '@surefoot/preference';
+import { scorableText, type RolloutRow } from '@surefoot/preference';
 import type { ModelIdentity, Rollout } from '@surefoot/proto/surefoot/common/v1/common';
 import { RewardEnsembleClient, type RolloutScore } from '@surefoot/proto/surefoot/reward/v1/reward_ensemble';
 import {
@@ -78,7 +78,7 @@ async function localScorer(
   const ensemble = await loadEnsemble(folder, { adapter, weights, onWarning: context.terminal.note });
   if (adapter !== undefined) await noteOrigin(adapter, folder, context.terminal);
   const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
-    const encoded = rows.map((row) => encode(ensemble, row));
+    const encoded = rows.map((row) => encode(ensemble, scorableRow(row)));
     const scores = await scoreSequences(
       ensemble,
       encoded.filter((ids) => ids instanceof Int32Array),
@@ -93,6 +93,18 @@ async function localScorer(
     score: async (rows) => (await tryScore(rows)).map(scoresOf),
     tryScore,
     close: () => disposeEnsemble(ensemble),
+  };
+}
+
+/** A rollout as the contract asks of its texts, so that it has the same scores here and in a service. */
+function scorableRow({ prompt, response, ...rest }: RolloutRow): RolloutRow {
+  return {
+    ...rest,
+    prompt:
+      prompt === undefined || typeof prompt === 'string'
+        ? prompt && scorableText(prompt)
+        : prompt.map(({ role, content }) => ({ role, content: scorableText(content) })),
+    response: response && scorableText(response),
   };
 }
 
@@ -130,7 +142,7 @@ export async function remoteScorer(at: string): Promise<Scorer> {
   );
   const { members, limits, tokenizerDigest, model } = description;
   const tryScore = async (rows: RolloutRow[]): Promise<Attempt[]> => {
-    const rollouts = rows.map((row) => wireRollout(row, tokenizerDigest));
+    const rollouts = rows.map((row) => wireRollout(scorableRow(row), tokenizerDigest));
     const call = { deadlineMs: scoreMs, idempotent: true };
     const { scores } = await callUnary(client, 'scoreBatch', { rollouts }, call);
     return scores.map(memberScores);

@@ -5,19 +5,25 @@ import { createProgress, type Progress } from './progress';
 export interface Terminal {
   /** Results: stdout. */
   print(text: string): Promise<void>;
-  /** Everything else: one line on stderr. */
+  /** Everything else: a line on stderr, above the bars that are shown. */
   note(line: string): void;
   /** A bar or lines of progress on stderr. */
   progress(label: string, total: number, unit: string): Progress;
 }
 
+const clearLine = '\r\u001b[K';
+
 /** The terminal of this process. */
 export function createTerminal(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream): Terminal {
+  const bars = new Set<() => void>();
   return {
     print: (text) =>
       new Promise((resolve, reject) => stdout.write(text, (error) => (error ? reject(error) : resolve()))),
-    note: (line) => void stderr.write(`${line}\n`),
-    progress: (label, total, unit) => createProgress(stderr, { label, total, unit }),
+    note(line) {
+      stderr.write(`${bars.size > 0 ? clearLine : ''}${line}\n`);
+      for (const redraw of bars) redraw();
+    },
+    progress: (label, total, unit) => createProgress(stderr, { label, total, unit }, bars),
   };
 }
 

@@ -23,6 +23,7 @@ export interface TrainerClient {
    *
    * @param watcher.onIteration called for every iteration once, in order
    * @param watcher.onStage told what the run does outside its iterations; undefined within them
+   * @param watcher.onWarnings told all that the trainer has warned of so far; more than once
    * @returns the ended run
    * @throws DomainError unavailable where the service stays away, Interrupted after Ctrl-C
    */
@@ -34,6 +35,7 @@ export interface TrainerClient {
 export interface RunWatcher {
   onIteration: (event: IterationEvent) => void;
   onStage?: (stage: RunStage | undefined) => void;
+  onWarnings?: (warnings: readonly string[]) => void;
 }
 
 /** One finished iteration of a run. */
@@ -79,7 +81,7 @@ async function watch(
   client: PolicyTrainerClient,
   runId: string,
   signal: AbortSignal,
-  { onIteration, onStage }: RunWatcher,
+  { onIteration, onStage, onWarnings }: RunWatcher,
 ): Promise<Run> {
   let fromIteration = 0;
   let last: Run | undefined;
@@ -95,6 +97,7 @@ async function watch(
         if (!message.run) continue;
         last = message.run;
         onStage?.(last.stage);
+        onWarnings?.(last.warnings);
       }
       // The first message of a run that has ended says so already; its metrics follow.
       if (last && (hasEnded(last) || last.state === RunState.RUN_STATE_INTERRUPTED)) return last;

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { DomainError } from '@surefoot/errors';
 import { regularise, type PpoConfig } from '@surefoot/ppo';
+import { scorableText } from '@surefoot/preference';
 import type { Rollout as WireRollout } from '@surefoot/proto/surefoot/common/v1/common';
 import { createScoringPool, type ScorerDescription, type ScoringCounters } from '@surefoot/scoring-client';
 import type { ScorerIdentity } from './run';
@@ -104,12 +105,12 @@ export function toWireRollouts({ rollouts, tokenizerDigest }: ScoreRequest): Wir
     id: String(index),
     prompt:
       typeof prompt === 'string'
-        ? { $case: 'text', value: scorableText(prompt) }
+        ? { $case: 'text', value: wireText(prompt) }
         : {
             $case: 'conversation',
-            value: { messages: prompt.map(({ role, content }) => ({ role, content: scorableText(content) })) },
+            value: { messages: prompt.map(({ role, content }) => ({ role, content: wireText(content) })) },
           },
-    response: scorableText(response),
+    response: wireText(response),
     // Special tokens alone leave no text; to another tokenizer that is an answer which ended at once.
     truncated: !hasEos && response.trim() !== '',
     tokenIds: { tokenizerDigest, promptIds, responseIds },
@@ -119,7 +120,7 @@ export function toWireRollouts({ rollouts, tokenizerDigest }: ScoreRequest): Wir
 
 const maxCharacters = 65_536;
 
-/** Text as the contract accepts it: a policy may write half a character, which only its own tokenizer can express. */
-function scorableText(text: string): string {
-  return text.slice(0, maxCharacters).replace(/[\p{Surrogate}\uFFFD]/gu, '?');
+/** Text as the contract accepts it. */
+function wireText(text: string): string {
+  return scorableText(text.slice(0, maxCharacters));
 }

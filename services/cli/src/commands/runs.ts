@@ -1,5 +1,6 @@
 import type { Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
-import { remoteRunJson } from '../experiment/remote-run';
+import { modelFolder, remoteRunJson } from '../experiment/remote-run';
+import { sayOnce } from '../experiment/run-warnings';
 import { defineCommand, type CommandSpec } from '../command';
 import { address as addressText, option, text } from '../option';
 import { toJson } from '../terminal';
@@ -50,7 +51,8 @@ const watch = defineCommand({
       const onIteration = (event: IterationEvent) => {
         printing = printing.then(() => terminal.print(`${toJson(event)}\n`));
       };
-      const run = await client.watch(options.id, signal, { onIteration });
+      const onWarnings = sayOnce(terminal.note);
+      const run = await client.watch(options.id, signal, { onIteration, onWarnings });
       await printing;
       terminal.note(runLine(run));
     }),
@@ -69,11 +71,14 @@ async function withClient<Result>(at: string, body: (client: TrainerClient) => P
 
 /** A run as JSON: where it is, and what run.json would say. */
 function describeRun(run: Run): object {
-  return { ...remoteRunJson(run), ensemble: run.ensemble, judge: run.judge };
+  const { folder, ensemble, judge } = run;
+  return { ...remoteRunJson(run), ensemble, judge, folder, model: modelFolder(run) ?? null };
 }
 
 function printed(run: Run) {
-  return { document: describeRun(run), text: runLine(run) };
+  const model = modelFolder(run);
+  const more = [...(model ? [`model: ${model}`] : []), ...run.warnings.map((text) => `warning: ${text}`)];
+  return { document: describeRun(run), text: [runLine(run), ...more].join('\n') };
 }
 
 function runLine(run: Run): string {

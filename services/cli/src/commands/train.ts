@@ -2,7 +2,7 @@ import { DomainError } from '@surefoot/errors';
 import { RunState, type PolicyValue } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import { defineCommand } from '../command';
 import { readRunFile, withFlags } from '../experiment/config';
-import { remoteRunJson } from '../experiment/remote-run';
+import { modelFolder, remoteRunJson } from '../experiment/remote-run';
 import { runLocally, runRemotely } from '../experiment/single-run';
 import { defaultOutput } from '../local/output-folder';
 import { policyWeights } from '../model-options';
@@ -34,10 +34,11 @@ export const train = defineCommand({
         'failed_precondition',
         `run ${run.id} ${stateName(run.state)}: ${run.error?.message ?? 'no reason given'}`,
       );
-    const where = at === undefined ? `${out}/runs/${run.id}` : at;
+    const model = at === undefined ? `${out}/runs/${run.id}/model` : modelFolder(run);
+    const where = at === undefined ? model : model === undefined ? at : `${model} on the machine of ${at}`;
     const { initial, final } = run.result ?? {};
     return {
-      document: { folder: at === undefined ? out : null, ...remoteRunJson(run) },
+      document: { folder: at === undefined ? out : null, ...remoteRunJson(run), model: model ?? null },
       text: `${run.id} completed, ${values(initial)} → ${values(final)}, KL ${final?.kl?.toFixed(2) ?? '?'}; ${where}`,
     };
   },

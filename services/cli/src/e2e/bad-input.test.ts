@@ -143,7 +143,12 @@ const cases: [string, string[], number, ...string[]][] = [
     'index 9',
     '0 to 0',
   ],
-  ['a member that does not exist', ['train', '--config', 'member.yaml', '--out', 'out'], 1, 'member'],
+  [
+    'a member that does not exist',
+    ['train', '--config', 'member.yaml', '--out', 'out'],
+    1,
+    'member.yaml: member: member 7',
+  ],
   ['responses longer than the model', ['train', '--config', 'length.yaml', '--out', 'out'], 1, '400'],
   [
     'minibatches that do not divide a batch',

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { RiskReport } from '@surefoot/risk';
 import { stringify } from 'yaml';
 import { expectDone, surefoot, timelessRuns, workFolder } from './testing';
 
@@ -49,6 +50,18 @@ test('runs by index do not make the task, and give the same runs once it is ther
   for (const index of ['0', '1', '2', '3']) expectDone(await run('index', ...there, '--index', index));
   expect(await timelessRuns(join(work.path, 'indexed'))).toBe(await timelessRuns(join(work.path, 'whole')));
 }, 180_000);
+
+test('what a trainer warns of is said once and reported; the methods so far are shown', async () => {
+  const short = { ...experiment, ppo: { ...experiment.ppo, maxNewTokens: 2 } };
+  await writeFile(join(work.path, 'short.yaml'), stringify(short));
+  const words = ['experiment', 'run', '--config', 'short.yaml', '--out', 'short', '--task-dir', 'whole'];
+  const ended = await surefoot([...words, '--backend', 'wasm'], { cwd: work.path });
+  expectDone(ended);
+  expect(ended.stderr.match(/warning: \d+ % of .* maxNewTokens = 2/g)).toHaveLength(1);
+  expect(ended.stderr).toMatch(/so far, [12] of 4 runs:\nmethod .*\n.*v/);
+  const { warnings } = JSON.parse(await readFile(join(work.path, 'short/report.json'), 'utf8')) as RiskReport;
+  expect(warnings).toContainEqual(expect.stringMatching(/^4 of 4 runs: \d+ % of .* maxNewTokens = 2/));
+}, 120_000);
 
 test('other data seeds are one flag, and a folder keeps those it was made with', async () => {
   const refused = await run('run', '--out', 'whole', '--resume', '--data-seeds', '12');

@@ -68,10 +68,10 @@ describe('a start that failed', () => {
 
   test('binds no experiment either', async () => {
     await writeFile(at('wrong.yaml'), stringify({ ...experiment, lora }));
-    const words = ['experiment', 'run', '--out', 'mended', '--workers', '1', '--config'];
+    const words = ['experiment', 'run', '--out', 'corrected', '--workers', '1', '--config'];
     expect((await surefoot([...words, 'wrong.yaml'], { cwd: work.path })).stderr).toContain('all 2 runs failed');
     expectDone(await surefoot([...words, 'experiment.yaml'], { cwd: work.path }));
-    expect(await timelessRuns(at('mended'))).toBe(await timelessRuns(at('whole')));
+    expect(await timelessRuns(at('corrected'))).toBe(await timelessRuns(at('whole')));
   }, 60_000);
 });
 

@@ -67,7 +67,9 @@ describe('served scorers', () => {
   test('give the scores that the folder gives, to a client of any kind', async () => {
     await writeFile(
       at('one.jsonl'),
-      `${JSON.stringify({ id: 'x', prompt: 'how is the soup ?', response: rollout().response })}\n`,
+      [rollout().response, 'sure \ufffd', 'sure ?']
+        .map((response, id) => `${JSON.stringify({ id: String(id), prompt: 'how is the soup ?', response })}\n`)
+        .join(''),
     );
     const [local, remote] = [
       await surefoot(['score', '--ensemble', 'quick/ensemble', '--in', 'one.jsonl'], { cwd: work.path }),
@@ -76,7 +78,13 @@ describe('served scorers', () => {
     expectDone(local);
     expectDone(remote);
     expect(remote.stdout).toBe(local.stdout);
-    expect((JSON.parse(local.stdout) as { scores: number[] }).scores).toHaveLength(2);
+    const [first, ...others] = local.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { scores: number[] }).scores);
+    expect(first).toHaveLength(2);
+    // Both read `?` where U+FFFD stands.
+    expect(others[0]).toEqual(others[1]);
   });
 
   test.each<[string, Partial<Rollout>]>([
@@ -165,7 +173,11 @@ describe('a served trainer', () => {
       cwd: work.path,
     });
     expectDone(trained);
-    expect(JSON.parse(trained.stdout)).toMatchObject({ id: 'mine', status: 'completed', iterations: ppo.iterations });
+    const model = at('served', 'mine', 'model');
+    expect(JSON.parse(trained.stdout)).toMatchObject({
+      ...{ id: 'mine', status: 'completed', iterations: ppo.iterations },
+      model,
+    });
     const again = await surefoot(['train', '--config', 'run.yaml', '--address', trainer], { cwd: work.path });
     expect(again).toMatchObject({ status: 1, stdout: '' });
     expect(again.stderr).toContain(
@@ -180,7 +192,10 @@ describe('a served trainer', () => {
       .map((line) => JSON.parse(line) as { iteration: number });
     expect(lines.map(({ iteration }) => iteration)).toEqual([1, 2]);
     const got = await surefoot(['runs', 'get', 'mine', '--address', trainer, '--json'], { cwd: work.path });
-    expect(JSON.parse(got.stdout)).toMatchObject({ id: 'mine', status: 'completed' });
+    expect(JSON.parse(got.stdout)).toMatchObject({ id: 'mine', status: 'completed', model });
+    await writeFile(at('folders.yaml'), stringify({ ...run, ensemble: 'ens', judge: 'jud' }));
+    const folders = await surefoot(['train', '--config', 'folders.yaml', '--address', trainer], { cwd: work.path });
+    expect(folders.stderr).toContain('folders.yaml: ensemble: ens, judge: jud: a trainer service opens no folder');
     const cancelled = await surefoot(['runs', 'cancel', 'mine', '--address', trainer], { cwd: work.path });
     expect(cancelled).toMatchObject({ status: 1, stdout: '' });
     const unknown = await surefoot(['runs', 'get', 'none', '--address', trainer], { cwd: work.path });

@@ -92,12 +92,15 @@ describe('an experiment', () => {
     await mkdir(out);
     await writeExperimentFile(out, config, surroundings, { resume: false });
     const file = join(out, 'experiment.yaml');
-    expect(await readExperiment(file)).toEqual(config);
+    expect(await readExperiment(file)).toEqual({ ...config, file });
     expect((await readResolvedExperiment(file)).members).toEqual([2, 4]);
     // Without a run, as after a start that failed, it binds nobody.
     await writeExperimentFile(out, { ...config, runs: 4 }, surroundings, { resume: false });
     await writeExperimentFile(out, config, surroundings, { resume: false });
-    await mkdir(join(out, 'runs', 'some-run'), { recursive: true });
+    const checkpoints = join(out, 'runs', 'some-run', 'checkpoints');
+    await mkdir(checkpoints, { recursive: true });
+    await writeExperimentFile(out, config, surroundings, { resume: false });
+    await writeFile(join(checkpoints, '0000000.safetensors'), '');
     await expect(writeExperimentFile(out, config, surroundings, { resume: false })).rejects.toThrow('--resume');
     // Other threads decide something only where the backend names them.
     await writeExperimentFile(out, config, { ...surroundings, threads: 3 }, { resume: true });

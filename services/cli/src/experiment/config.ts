@@ -26,6 +26,8 @@ export interface Method {
 /** An experiment with every default filled in and every path absolute. */
 export interface ExperimentConfig {
   name: string;
+  /** Where it was read, as messages name it; absent where it comes from no file. */
+  file?: string;
   policy: string;
   blocks: Block[];
   /** Absent = no judge (or the trainer service's own). */
@@ -202,6 +204,7 @@ function resolveShared(
   const locate = (key: string, value: string) => existing(value, `${file}: ${key}`, { file, ...options });
   const prompts = locate('prompts', content.prompts);
   return {
+    file,
     policy: locate('policy', content.policy),
     judge: content.judge === undefined ? undefined : location(content.judge, `${file}: judge`, { file, ...options }),
     gold: content.gold === undefined ? undefined : locate('gold', content.gold),

@@ -2,10 +2,11 @@ import { realpathSync } from 'node:fs';
 import { DomainError } from '@surefoot/errors';
 import { makeFolder } from '@surefoot/files';
 import { RunState } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import { methodSummaries } from '@surefoot/risk';
 import type { Context } from '../command';
 import { Interrupted } from '../failure';
 import type { LocalServices } from '../local/services';
-import type { IterationEvent } from '../trainer-client';
+import type { IterationEvent, RunWatcher } from '../trainer-client';
 import { remoteScorer, type Scorer } from '../scorer';
 import { builtinPairsOf } from './builtin-task';
 import type { ExperimentConfig } from './config';
@@ -14,6 +15,8 @@ import { remoteRunId, type PlannedRun } from './plan';
 import { remoteRunJson } from './remote-run';
 import { commonFolder, runConfig } from './run-config';
 import { collectRuns, hasBegun, runsFolder, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
+import { runTable } from './run-table';
+import { sayOnce } from './run-warnings';
 import { startScorers, type RunningScorers } from './scorers';
 import { localWorker, remoteWorker, type Worker } from './trainers';
 
@@ -50,8 +53,11 @@ export async function executeRuns(
   const workers = await startWorkers(config, todo.length, scorers, execution);
   const iterations = todo.reduce((sum, { method }) => sum + method.ppo.iterations, 0);
   const progress = context.terminal.progress('experiment', iterations, 'iterations');
+  const onWarnings = sayOnce(context.terminal.note);
   const queue = [...todo];
   let finished = 0;
+  const tablesAfter = tenths(todo.length);
+  let tableAt = -Infinity;
   const work = async (worker: Worker) => {
     for (let planned = queue.shift(); planned; planned = queue.shift()) {
       let seen = 0;
@@ -59,10 +65,13 @@ export async function executeRuns(
         progress.advance(iteration - seen, `${finished}/${todo.length} runs`);
         seen = iteration;
       };
-      await doRun(worker, planned, { config, scorers, execution, onIteration });
-      finished += 1;
+      await doRun(worker, planned, { config, scorers, execution, onIteration, onWarnings });
+      const count = (finished += 1);
       progress.advance(planned.method.ppo.iterations - seen, `${finished}/${todo.length} runs`);
       await saveRuns();
+      if (!tablesAfter.has(count) || performance.now() - tableAt < tableEveryMs) continue;
+      tableAt = performance.now();
+      context.terminal.note(await tableSoFar(out, plan));
     }
   };
   // One at a time: a later write must not be overtaken by an earlier one.
@@ -80,6 +89,19 @@ export async function executeRuns(
     progress.finish();
     await saving.catch(() => undefined);
   }
+}
+
+const tableEveryMs = 10_000;
+
+/** After how many of `runs` runs the table so far is shown: about every tenth of them, but not at the end. */
+export function tenths(runs: number): Set<number> {
+  const counts = Array.from({ length: 9 }, (_, i) => Math.ceil(((i + 1) * runs) / 10));
+  return new Set(counts.filter((count) => count < runs));
+}
+
+async function tableSoFar(out: string, plan: PlannedRun[]): Promise<string> {
+  const lines = await collectRuns(out, plan);
+  return `so far, ${lines.length} of ${plan.length} runs:\n${runTable(methodSummaries(lines))}`;
 }
 
 /** For the report: what the members say of the same responses. The runs count without it. */
@@ -109,10 +131,9 @@ async function doRun(
     config: ExperimentConfig;
     scorers: RunningScorers;
     execution: Execution;
-    onIteration: (event: IterationEvent) => void;
-  },
+  } & RunWatcher,
 ): Promise<void> {
-  const { config, scorers, execution, onIteration } = options;
+  const { config, scorers, execution, ...watcher } = options;
   const { out, trainers, resume, context } = execution;
   const request = runConfig(planned, config, {
     dataFolder: trainers ? undefined : commonFolder(config),
@@ -120,9 +141,9 @@ async function doRun(
     keepRollouts: config.keepRollouts,
   });
   const id = trainers ? remoteRunId(config.name, planned) : planned.id;
-  const begun = trainers ? resume : hasBegun(out, planned);
+  const begun = trainers ? resume : await hasBegun(out, planned);
   try {
-    const run = await worker.run({ id, config: request, begun, signal: context.signal, onIteration });
+    const run = await worker.run({ id, config: request, begun, signal: context.signal, ...watcher });
     if (trainers) await writeRunJson(out, planned.id, remoteRunJson(run));
     if (run.state === RunState.RUN_STATE_FAILED)
       context.terminal.note(`run ${id} failed: ${run.error?.message ?? 'no reason given'}`);

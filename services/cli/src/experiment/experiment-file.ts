@@ -9,7 +9,7 @@ import { readYaml } from '../options-file';
 import { version } from '../version';
 import type { ExperimentConfig, ScorerLocation } from './config';
 import { ppoKeys } from './ppo-keys';
-import { runsFolder } from './runs-file';
+import { hasBegun, runsFolder } from './runs-file';
 import type { ScorerDescription } from './scorer-description';
 
 /** What decides the results of an experiment besides its configuration. */
@@ -74,7 +74,8 @@ function differences(now: Record<string, unknown>, before: Record<string, unknow
 }
 
 async function holdsRuns(out: string): Promise<boolean> {
-  return (await readdir(runsFolder(out)).catch(() => [])).length > 0;
+  for (const id of await readdir(runsFolder(out)).catch(() => [])) if (await hasBegun(out, { id })) return true;
+  return false;
 }
 
 async function resolvedExperiment(out: string, config: ExperimentConfig, surroundings: Surroundings) {

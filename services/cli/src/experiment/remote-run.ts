@@ -1,10 +1,10 @@
-import type { PolicyValue, Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
+import { RunState, type PolicyValue, type Run } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
 import { peakOf } from '@surefoot/risk';
 import { stateName } from '../trainer-client';
 
 /** run.json of a run whose trainer keeps its own elsewhere: the same fields, from what it answers. */
 export function remoteRunJson(run: Run): object {
-  const { config, result, error } = run;
+  const { config, result, error, warnings } = run;
   const trajectories = {
     gold: result?.goldTrajectory ?? [],
     judge: result?.judgeTrajectory ?? [],
@@ -25,7 +25,13 @@ export function remoteRunJson(run: Run): object {
     trajectory: Object.fromEntries(Object.entries(trajectories).filter(([, values]) => values.length > 0)),
     seconds: run.seconds,
     ...(error && { error: { code: error.code, message: error.message } }),
+    ...(warnings.length > 0 && { warnings }),
   };
+}
+
+/** Where the final policy of a run lies on its trainer's machine; undefined before it is there. */
+export function modelFolder({ state, folder }: Run): string | undefined {
+  return state === RunState.RUN_STATE_COMPLETED && folder !== '' ? `${folder}/model` : undefined;
 }
 
 /** In the order of a trainer's own run.json. */

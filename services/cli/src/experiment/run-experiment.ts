@@ -12,6 +12,7 @@ import { recordedThreads, writeExperimentFile } from './experiment-file';
 import { planRuns, remoteRunId, runOfIndex, type PlannedRun } from './plan';
 import { collectRuns, writeRunsFile, type RunLine } from './runs-file';
 import { describeEnsemble, describeJudge } from './scorer-description';
+import { refuseFolders, refuseUnfit } from './scorer-fit';
 import { scorerProcesses } from './scorers';
 
 /** How to run an experiment. */
@@ -48,12 +49,13 @@ export async function runExperiment(
   context: Context,
 ): Promise<ExperimentOutcome> {
   const { out, trainers, resume, index, claim, backend } = options;
-  refuseMissingAddresses(config, trainers !== undefined);
+  refuseWrongPlaces(config, trainers !== undefined);
   const ensembles = await Promise.all(config.blocks.map(describeBlock));
   const plan = planRuns(
     config,
     ensembles.map(({ members }) => members),
   );
+  for (const planned of plan) refuseUnfit(planned, ensembles[config.blocks.indexOf(planned.block)]!.members, config);
   if (trainers) for (const planned of plan) remoteRunId(config.name, planned); // refused before anything starts
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
   const judge = config.judge && (await describeJudge(config.judge));
@@ -103,12 +105,11 @@ async function trainersBackend(
   return backendIdentity({ ...backend, threads: threadsThere }).replace(/ (.*)/, ' ($1)');
 }
 
-function refuseMissingAddresses({ blocks, judge }: ExperimentConfig, remote: boolean): void {
-  const folder = [...blocks.map(({ ensemble }) => ensemble), judge].find((each) => each && 'folder' in each);
-  if (remote && folder)
-    throw new DomainError(
-      'invalid_argument',
-      'trainer services cannot use model folders of this machine: give ensembles and judge as HOST:PORT',
+function refuseWrongPlaces({ blocks, judge, file }: ExperimentConfig, remote: boolean): void {
+  if (remote)
+    refuseFolders(
+      [...blocks.map(({ name, ensemble }) => [`ensemble of block ${name}`, ensemble] as const), ['judge', judge]],
+      file,
     );
   if (!remote && blocks.some(({ ensemble }) => !ensemble))
     throw new DomainError('invalid_argument', 'every block needs an ensemble: a folder or HOST:PORT');

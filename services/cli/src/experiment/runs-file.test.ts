@@ -1,10 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ppoDefaults } from '@surefoot/ppo';
 import { planRuns } from './plan';
-import { collectRuns, runJsonPath, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
+import { collectRuns, hasBegun, runJsonPath, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
 
 let out: string;
 beforeEach(async () => {
@@ -40,6 +40,10 @@ describe('runs.jsonl', () => {
         '"peak":{"gold":0.6,"iteration":22},"trajectory":{"gold":[0.1],"kl":[0]},"seconds":31.2}',
     );
   });
+  test('keeps what the trainer warned of', async () => {
+    await writeRunJson(out, plan[0]!.id, { ...ended, warnings: ['responses are cut'] });
+    expect(await collectRuns(out, plan)).toMatchObject([{ warnings: ['responses are cut'] }]);
+  });
   test('counts a run that its trainer could not finish', async () => {
     await writeFailedRun(out, plan[1]!, 'the trainer died');
     expect(await collectRuns(out, plan)).toMatchObject([{ index: 1, status: 'failed', iterations: 0 }]);
@@ -49,5 +53,25 @@ describe('runs.jsonl', () => {
     await expect(collectRuns(out, plan)).rejects.toThrow(runJsonPath(out, plan[0]!.id));
     await writeFile(runJsonPath(out, plan[0]!.id), '{');
     await expect(collectRuns(out, plan)).rejects.toThrow('is not JSON');
+  });
+});
+
+describe('a run has begun', () => {
+  const begun = () => hasBegun(out, plan[0]!);
+  test('with its first checkpoint, and not by a start that failed', async () => {
+    expect(await begun()).toBe(false);
+    await writeFailedRun(out, plan[0]!, 'a wrong setting');
+    await mkdir(join(runJsonPath(out, plan[0]!.id), '../checkpoints'));
+    expect(await begun()).toBe(false);
+    await writeFile(join(runJsonPath(out, plan[0]!.id), '../checkpoints/0000000.safetensors'), '');
+    expect(await begun()).toBe(true);
+  });
+  test.each([
+    [{ status: 'completed', iterations: 0 }, true],
+    [{ status: 'failed', iterations: 3 }, true],
+    [{ status: 'failed', iterations: 0 }, false],
+  ])('where only run.json is here, %j: %s', async (record, expected) => {
+    await writeRunJson(out, plan[0]!.id, record);
+    expect(await begun()).toBe(expected);
   });
 });

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
@@ -20,8 +20,14 @@ export const runsFolder = (out: string) => join(out, 'runs');
 /** The file that a run's trainer writes when the run has ended. */
 export const runJsonPath = (out: string, id: string) => join(runsFolder(out), id, 'run.json');
 
-/** True where a trainer has begun this run. */
-export const hasBegun = (out: string, { id }: { id: string }) => existsSync(join(runsFolder(out), id));
+/** True where a trainer has come so far with this run that it can go on; a start that failed is no beginning. */
+export async function hasBegun(out: string, { id }: { id: string }): Promise<boolean> {
+  const checkpoints = await readdir(join(runsFolder(out), id, 'checkpoints')).catch(() => []);
+  if (checkpoints.some((name) => name.endsWith('.safetensors'))) return true;
+  // A trainer elsewhere keeps its checkpoints there.
+  const record = await readRecord(runJsonPath(out, id));
+  return record !== undefined && (record['status'] === 'completed' || Number(record['iterations']) > 0);
+}
 
 /** The lines of the runs that have ended, in index order: what the plan knows of each, and what its run.json says. */
 export async function collectRuns(out: string, plan: PlannedRun[]): Promise<RunLine[]> {
@@ -55,17 +61,22 @@ export async function writeRunJson(out: string, id: string, content: object): Pr
 
 async function readRun(out: string, planned: PlannedRun): Promise<RunLine | undefined> {
   const path = runJsonPath(out, planned.id);
-  const content = (await readJson(path).catch((error: unknown) => {
+  const content = await readRecord(path);
+  return content && runLine(planned, content, path);
+}
+
+/** The content of a run.json; undefined where there is none. */
+async function readRecord(path: string): Promise<Record<string, unknown> | undefined> {
+  return (await readJson(path).catch((error: unknown) => {
     if (error instanceof DomainError && error.kind === 'not_found') return undefined;
     throw error;
   })) as Record<string, unknown> | undefined;
-  return content && runLine(planned, content, path);
 }
 
 /** The line of one run; the order of its fields is that of the documentation. */
 function runLine(planned: PlannedRun, content: Record<string, unknown>, path: string): RunLine {
   const { method, block, run, index, member, seed } = planned;
-  const { status, iterations, initial, final, peak, dropFromPeak, trajectory, seconds, error } = content;
+  const { status, iterations, initial, final, peak, dropFromPeak, trajectory, seconds, error, warnings } = content;
   const line = {
     method: method.name,
     block: block.name,
@@ -82,6 +93,7 @@ function runLine(planned: PlannedRun, content: Record<string, unknown>, path: st
     trajectory,
     seconds,
     error,
+    warnings,
   };
   parseRunRecord(line, path);
   return line as RunLine;

@@ -43,12 +43,23 @@ export async function describeJudge(location: ScorerLocation): Promise<ScorerDes
   }
 }
 
-async function describeFolder(folder: string): Promise<ScorerDescription> {
+/** How many members an ensemble's folder lists; 1 of a plain reward model. @throws DomainError as describeEnsemble */
+export async function countMembers(folder: string): Promise<number> {
+  return (await readEnsembleFile(folder))?.members.length ?? 1;
+}
+
+/** Undefined where the folder is a plain reward model, which is an ensemble of one. */
+async function readEnsembleFile(folder: string) {
   const path = join(folder, 'ensemble.json');
-  // A plain reward-model folder is an ensemble of one.
-  if (!existsSync(path)) return { members: 1, digest: await digestOf(folder) };
+  if (!existsSync(path)) return undefined;
   const { success, data } = ensembleFile.safeParse(await readJson(path));
   if (!success) throw new DomainError('invalid_argument', `${path} lists no members: it is no ensemble`);
+  return data;
+}
+
+async function describeFolder(folder: string): Promise<ScorerDescription> {
+  const data = await readEnsembleFile(folder);
+  if (!data) return { members: 1, digest: await digestOf(folder) };
   const members = await Promise.all(data.members.map((member) => digestOf(join(folder, member.path))));
   // Fitted again by the same options, it is the same ensemble.
   return { members: members.length, digest: digestText(JSON.stringify([{ ...data, created: undefined }, members])) };

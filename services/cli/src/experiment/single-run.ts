@@ -12,6 +12,9 @@ import { withLocalServices } from '../local/services';
 import type { RunFile } from './config';
 import { commonFolder, runConfig } from './run-config';
 import { hasBegun, runsFolder } from './runs-file';
+import { sayOnce } from './run-warnings';
+import { countMembers } from './scorer-description';
+import { refuseFolders, refuseUnfit } from './scorer-fit';
 import { scorerProcesses, startScorers } from './scorers';
 import { localWorker, remoteWorker, type Worker } from './trainers';
 
@@ -30,9 +33,13 @@ export async function runLocally(
   context: Context,
 ): Promise<Run> {
   const { block, judge } = file;
-  if (!block.ensemble) throw new DomainError('invalid_argument', 'the run needs an ensemble: a folder or HOST:PORT');
+  if (!block.ensemble)
+    throw new DomainError('invalid_argument', `${file.file}: ensemble: a folder or HOST:PORT is needed`);
+  // A service that is not up yet is asked by the trainer.
+  if ('folder' in block.ensemble) refuseUnfit(file, await countMembers(block.ensemble.folder), file);
   return withClaim(out, async (claim) => {
-    if (hasBegun(out, { id }) && !resume)
+    const begun = await hasBegun(out, { id });
+    if (begun && !resume)
       throw new DomainError('already_exists', `${out} holds this run already: add --resume or choose another --out`);
     const threads = threadsOfEach(context.env, 1 + scorerProcesses({ judge }, [block]));
     return withLocalServices(join(out, 'logs'), { claim, backend, threads, context }, async (services) => {
@@ -47,7 +54,7 @@ export async function runLocally(
       });
       const options = { dataFolder: commonFolder(file), addresses, keepRollouts: file.keepRollouts };
       const config = runConfig(file, file, options);
-      const task = { id, config, begun: hasBegun(out, { id }), iterations: file.method.ppo.iterations };
+      const task = { id, config, begun, iterations: file.method.ppo.iterations };
       return Promise.race([watched(worker, task, context), scorers.failed]).catch((error: unknown) => {
         throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}`) : error;
       });
@@ -63,9 +70,13 @@ export async function runRemotely(
   context: Context,
 ): Promise<Run> {
   const { block, judge } = file;
-  const local = [block.ensemble, judge].find((location) => location && 'folder' in location);
-  if (local)
-    throw new DomainError('invalid_argument', 'a trainer service needs ensemble and judge as HOST:PORT, or neither');
+  refuseFolders(
+    [
+      ['ensemble', block.ensemble],
+      ['judge', judge],
+    ],
+    file.file,
+  );
   const at = (location: typeof judge) => (location && 'address' in location ? location.address : '');
   const config = runConfig(file, file, {
     addresses: { ensemble: at(block.ensemble), judge: at(judge) },
@@ -86,10 +97,12 @@ async function watched(
 ): Promise<Run> {
   const progress = terminal.progress(task.id, iterations, 'iterations');
   let seen = 0;
+  const onWarnings = sayOnce(terminal.note);
   try {
     return await worker.run({
       ...task,
       signal,
+      onWarnings,
       onStage(stage) {
         progress.advance(0, stage ? `${stage.name} ${stage.done}/${stage.total}` : '');
       },
