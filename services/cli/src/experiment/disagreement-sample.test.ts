@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { DomainError } from '@surefoot/errors';
 import type { Scorer } from '../scorer';
 import { builtinPairsOf } from './builtin-task';
 import { readDisagreement, writeDisagreementSample } from './disagreement-sample';
@@ -11,7 +12,7 @@ let out: string;
 beforeEach(async () => {
   out = await mkdtemp(join(tmpdir(), 'surefoot-disagreement-'));
   await mkdir(join(out, 'runs/vanilla-data-11-0'), { recursive: true });
-  const lines = ['good', '', 'very good'].map((response, index) =>
+  const lines = ['good', '', 'very good', 'long'].map((response, index) =>
     JSON.stringify({ index, prompt: 'is it ?', initial: { response }, final: { response: `${response} good` } }),
   );
   await writeFile(join(out, 'runs/vanilla-data-11-0/evaluation.jsonl.gz'), gzipSync(`${lines.join('\n')}\n`));
@@ -25,12 +26,17 @@ const scorer: Scorer = {
     { mean: 0, scale: 1 },
     { mean: 5, scale: 2 },
   ],
-  score: async (rows) => rows.map(({ response }) => [1, 5 + 2 * (1 + response!.length)]),
-  tryScore: async () => [],
+  score: () => Promise.reject(new Error('one response must not spoil all')),
+  tryScore: async (rows) =>
+    rows.map(({ response }) =>
+      response!.startsWith('long')
+        ? new DomainError('invalid_argument', 'too long')
+        : [1, 5 + 2 * (1 + response!.length)],
+    ),
 };
 const runId = 'vanilla-data-11-0';
 
-test('without known pairs: the start policy against what the run answers after training; empty responses left out', async () => {
+test('without known pairs: the start policy against what the run answers after training; what is empty or cannot be scored left out', async () => {
   await writeDisagreementSample(out, { runId, scorer });
   const found = (await readDisagreement(out))!;
   expect(found.texts.map(({ id, range, response }) => [id, range, response])).toEqual([

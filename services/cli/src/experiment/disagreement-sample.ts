@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
 import { readJson, writeFileAtomically } from '@surefoot/files';
 import { readPairs, type RolloutRow } from '@surefoot/preference';
 import { disagreementDocument, pairResponses, type DisagreementDocument, type TextSet } from '../disagreement-document';
@@ -37,27 +38,35 @@ export async function writeDisagreementSample(
     start.push(...rollout(initial));
     if (final) end.push(...rollout(final));
   }
-  if (start.length === 0) return;
-  const score = async (name: string, rows: RolloutRow[]): Promise<TextSet> => {
-    const scores = await calibratedScores(rows, scorer);
-    return { name, texts: rows.map((row, i) => ({ ...row, scores: scores[i]! })) };
-  };
+  const score = async (name: string, rows: RolloutRow[]): Promise<TextSet> => ({
+    name,
+    texts: await scoredTexts(rows, scorer),
+  });
+  const own = await score('responses of the start policy', start);
+  if (own.texts.length === 0) return;
   const pairs = file === undefined ? undefined : (await readPairs([file])).pairs;
   const others: [string, RolloutRow[]] = pairs
     ? ['responses of the pairs', pairResponses(pairs, most)]
     : [`responses after training (${runId})`, end];
-  const found = disagreementDocument(await score('responses of the start policy', start), {
-    against: others[1].length > 0 ? await score(...others) : undefined,
+  const against = await score(...others);
+  const found = disagreementDocument(own, {
+    against: against.texts.length > 0 ? against : undefined,
     pairs: pairs && { name: 'the pairs', pairs },
   });
   await writeFileAtomically(path(out), `${toJson(found, 2)}\n`);
 }
 
-/** Scores [N][K] in standard deviations of each member. */
-async function calibratedScores(rows: RolloutRow[], { calibration, batchSize, score }: Scorer): Promise<number[][]> {
-  const scores: number[][] = [];
-  for (let start = 0; start < rows.length; start += batchSize)
-    for (const raw of await score(rows.slice(start, start + batchSize)))
-      scores.push(calibration.map(({ mean, scale }, k) => (raw[k]! - mean) / scale));
-  return scores;
+/** Texts with scores [K] in standard deviations of each member; those that cannot be scored, such as too long ones, are left out. */
+async function scoredTexts(
+  rows: RolloutRow[],
+  { calibration, batchSize, tryScore }: Scorer,
+): Promise<TextSet['texts']> {
+  const texts: TextSet['texts'] = [];
+  for (let start = 0; start < rows.length; start += batchSize) {
+    const batch = rows.slice(start, start + batchSize);
+    for (const [i, raw] of (await tryScore(batch)).entries())
+      if (!(raw instanceof DomainError))
+        texts.push({ ...batch[i]!, scores: calibration.map(({ mean, scale }, k) => (raw[k]! - mean) / scale) });
+  }
+  return texts;
 }
