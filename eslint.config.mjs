@@ -60,7 +60,7 @@ export default tseslint.config(
       '@nx/dependency-checks': [
         'error',
         {
-          ignoredFiles: ['{projectRoot}/src/**/*.test.ts', '{projectRoot}/src/testing.ts'],
+          ignoredFiles: ['{projectRoot}/src/**/*.test.ts', '{projectRoot}/src/**/*testing*.ts'],
           // Loaded by its path (libs/tensor/src/webgpu/dawn.ts).
           ignoredDependencies: ['webgpu'],
         },

@@ -102,7 +102,10 @@ const golden = goldenPath('models', 'gemma');
       const trainer = await served(['policy-trainer', '--data-dir', '.', '--runs-dir', 'runs', ...mapped]);
       const client = createClient(PolicyTrainerClient, trainer.address);
       const request = GenerateRequest.fromPartial({ policy: 'shifted', prompts: ['what ?'], maxNewTokens: 2 });
-      for await (const _ of callServerStream(client, 'generate', request, { deadlineMs: 20_000 }));
+      const answers: unknown[] = [];
+      for await (const answer of callServerStream(client, 'generate', request, { deadlineMs: 20_000 }))
+        answers.push(answer);
+      expect(answers).not.toEqual([]);
       client.close();
       expect(trainer.log.filter(({ msg }) => copied.test(msg))).toMatchObject([{ level: warn }]);
     },
