@@ -60,6 +60,19 @@ describe('a whole report', () => {
   test('says the verdict of report.json first', () => {
     expect(parse(page).texts('.headline')).toEqual(['variance-weighted-kl is steadier than vanilla.']);
   });
+  test('says how far the judge can be trusted: which runs it calls worse, and what it would have said', () => {
+    const caption = parse(page)
+      .all('figure')
+      .find((figure) => figure.querySelector('h3')?.textContent === 'Judge against gold')
+      ?.querySelector('figcaption')?.textContent;
+    const { worse, comparisons } = full.report.byJudge!;
+    expect(caption).toContain(
+      `Worse than they began are ${worse.both + worse.goldOnly} of 80 runs by gold and ${worse.both + worse.judgeOnly} by the judge, ${worse.both} of them the same.`,
+    );
+    expect(caption).toContain(
+      `By the judge alone, variance-weighted-kl against vanilla: ${comparisons[0]!.verdict}, variance ratio`,
+    );
+  });
   test('draws every figure', () => {
     expect(parse(page).texts('figure h3')).toEqual([
       'vanilla',

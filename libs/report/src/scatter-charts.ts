@@ -1,4 +1,4 @@
-import { pairsOf, type Comparison, type RiskReport } from '@surefoot/risk';
+import { pairsOf, type Comparison, type JudgeReport, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { symbolLegend, type Figure } from './figure';
 import { measureName, runName, type MethodSeries } from './method-series';
@@ -9,7 +9,7 @@ const square = { height: 320, marginRight: 16, marginBottom: 40 };
 /** Final judge score against final gold value of every run that has both. */
 export function judgeAgainstGoldChart(
   { Plot, draw }: Drawing,
-  { judgeAgainstGold }: RiskReport,
+  { judgeAgainstGold, byJudge }: RiskReport,
   methods: readonly MethodSeries[],
 ): Figure[] {
   if (!judgeAgainstGold) return [];
@@ -38,10 +38,21 @@ export function judgeAgainstGoldChart(
     {
       title: 'Judge against gold',
       picture,
-      caption: `Each mark is a run's final policy, scored by a judge that took no part in training. ${correlation}. The closer the marks lie to a rising line, the better the judge ranks runs.`,
+      caption: `Each mark is a run's final policy, scored by a judge that took no part in training. ${correlation}. The closer the marks lie to a rising line, the better the judge ranks runs.${byJudge ? trustInJudge(byJudge) : ''}`,
       legend: methods.map(symbolLegend),
     },
   ];
+}
+
+/** Whether the judge calls the same runs worse, and what it would have said of the methods. */
+function trustInJudge({ worse, comparisons }: JudgeReport): string {
+  const { both, goldOnly, judgeOnly, neither } = worse;
+  const runs = both + goldOnly + judgeOnly + neither;
+  const verdicts = comparisons.map(
+    ({ a, b, varianceRatio, verdict }) =>
+      ` By the judge alone, ${b} against ${a}: ${verdict}, variance ratio ${fixed(varianceRatio.value)} ${interval(varianceRatio.ci95)}.`,
+  );
+  return ` Worse than they began are ${both + goldOnly} of ${runs} runs by gold and ${both + judgeOnly} by the judge, ${both} of them the same.${verdicts.join('')}`;
 }
 
 /** Gain of b against gain of a over the pairs of one comparison. */

@@ -10,7 +10,7 @@ export { proportionInterval, type Interval } from './intervals';
 export { peakOf, type Peak } from './peak';
 export { outcomesOf, pairsOf, type Outcome } from './outcome';
 export { mean, quantile, standardDeviation } from './moments';
-export { methodSummaries, riskReport, type RiskReport } from './risk-report';
+export { methodSummaries, riskReport, type JudgeReport, type RiskReport } from './risk-report';
 export { parseRunRecord, type CompletedRun, type Measure, type RunRecord } from './run-record';
 export { verdictTexts, type VerdictText } from './verdict-sentence';
 export type { Comparison } from './comparison';
