@@ -216,7 +216,11 @@ test.each<[string, Record<string, unknown>, string]>([
   ['a kind of layer', { ...gemma2, layer_types: uniform(26, 'chunked_attention') }, 'chunked_attention'],
   ['windows without a width', { ...gemma2, sliding_window: null }, 'no sliding_window'],
   ['a cap of 0', { ...gemma2, attn_logit_softcapping: 0 }, 'attn_logit_softcapping is 0'],
-  ['quantised weights', { ...llama3, quantization_config: { bits: 4 } }, 'quantization_config {"bits":4}'],
+  [
+    'quantised weights',
+    { ...llama3, quantization_config: { bits: 4 } },
+    'quantization_config says that the weights are quantised',
+  ],
   ['two labels', { ...llama3Reward, id2label: { '0': 'a', '1': 'b' } }, 'needs 1 label'],
   ['labels that disagree', { ...llama3Reward, num_labels: 2 }, 'this has 2'],
   ['no labels', { ...llama3Reward, id2label: undefined }, 'this has 2'],
