@@ -1,4 +1,5 @@
 import { DomainError } from '@surefoot/errors';
+import { groupBy } from '@surefoot/risk';
 import { ensembleStatistics } from './ensemble-statistics';
 
 /** A response that was scored. */
@@ -43,8 +44,7 @@ export function selectResponses(responses: readonly ScoredResponse[], top: numbe
  * @throws DomainError failed_precondition for one member; invalid_argument where no prompt has two responses
  */
 export function selectPairs(responses: readonly ScoredResponse[], top: number): SelectedPair[] {
-  const ofPrompt = new Map<string, number[]>();
-  for (const [index, { prompt }] of responses.entries()) ofPrompt.set(prompt, [...(ofPrompt.get(prompt) ?? []), index]);
+  const ofPrompt = groupBy(responses.keys(), (index) => responses[index]!.prompt);
   const best = [...ofPrompt.values()].flatMap((indices) => widestPair(responses, indices) ?? []);
   if (best.length === 0)
     throw new DomainError('invalid_argument', 'no prompt has two responses: there is no pair to compare');

@@ -8,6 +8,7 @@ export { decimalsFor } from './decimals';
 export { gainLowerBound, type GainBound, type PairedValue } from './gain-bound';
 export { proportionInterval, type Interval } from './intervals';
 export { peakOf, type Peak } from './peak';
+export { groupBy } from './group-by';
 export { outcomesOf, pairsOf, type Outcome } from './outcome';
 export { mean, quantile, standardDeviation } from './moments';
 export { methodSummaries, riskReport, type JudgeReport, type RiskReport } from './risk-report';

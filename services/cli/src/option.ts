@@ -66,6 +66,11 @@ export function integer({ min = 1, max = Number.MAX_SAFE_INTEGER }: { min?: numb
   return number({ min, max }).refine(Number.isSafeInteger, 'must be a whole number');
 }
 
+/** Several values, divided by commas on the command line. */
+export function listOf<Schema extends z.ZodType>(schema: Schema) {
+  return z.union([text.transform((list) => list.split(',')), z.array(z.unknown())]).pipe(z.array(schema));
+}
+
 /** `--seed`, for every command that draws anything. */
 export const seed = (fallback: number) =>
   option('<n>', 'seed of everything random', integer({ min: 0 }).default(fallback));

@@ -2,16 +2,13 @@ import { join } from 'node:path';
 import { makeFolder, writeFileAtomically } from '@surefoot/files';
 import { banditFigures, solveBandit, type BanditResult } from '@surefoot/report';
 import { banditCases, banditModes, smallStepRisk, type BanditCase, type SmallStepRisk } from '@surefoot/risk';
-import { z } from 'zod';
 import { defineCommand } from '../command';
 import { UsageError } from '../failure';
-import { integer, number, option, seed, text } from '../option';
+import { integer, listOf, number, option, seed, text } from '../option';
 import { table } from '../table';
 import { toJson } from '../terminal';
 
-const numbers = z
-  .union([text.transform((list) => list.split(',')), z.array(z.unknown())])
-  .pipe(z.array(number()).min(2, 'needs at least two numbers'));
+const numbers = listOf(number()).refine((list) => list.length >= 2, 'needs at least two numbers');
 
 export const bandit = defineCommand({
   name: 'bandit',

@@ -12,8 +12,7 @@ import { UsageError } from '../failure';
 import { defaultOutput } from '../local/output-folder';
 import { withClaim } from '../local/pid-file';
 import { policyWeights } from '../model-options';
-import { z } from 'zod';
-import { address, backend, flag, integer, option, text } from '../option';
+import { address, backend, flag, integer, listOf, option, text } from '../option';
 
 export const experimentOptions = {
   config: option('<file>', 'experiment, YAML or JSON; paths count from its folder', text),
@@ -30,9 +29,7 @@ export const experimentOptions = {
   backend,
 };
 
-const dataSeedList = z
-  .union([text.transform((list) => list.split(',')), z.array(z.unknown())])
-  .pipe(z.array(integer({ min: 0, max: 2 ** 40 - 1 })));
+const dataSeedList = listOf(integer({ min: 0, max: 2 ** 40 - 1 }));
 
 export const experimentRun = defineCommand({
   name: 'experiment run',
