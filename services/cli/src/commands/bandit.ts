@@ -1,12 +1,10 @@
-import { join } from 'node:path';
-import { makeFolder, writeFileAtomically } from '@surefoot/files';
 import { banditFigures, solveBandit, type BanditResult } from '@surefoot/report';
 import { banditCases, banditModes, smallStepRisk, type BanditCase, type SmallStepRisk } from '@surefoot/risk';
 import { defineCommand } from '../command';
 import { UsageError } from '../failure';
+import { writeFindings } from '../findings';
 import { integer, listOf, number, option, seed, text } from '../option';
 import { table } from '../table';
-import { toJson } from '../terminal';
 
 const numbers = listOf(number()).refine((list) => list.length >= 2, 'needs at least two numbers');
 
@@ -42,10 +40,9 @@ export const bandit = defineCommand({
     const tables = results.map(describe).join('\n\n');
     if (!out) return { document, text: tables };
     const figures = await banditFigures(results);
-    await makeFolder(out);
-    for (const { name, svg } of figures) await writeFileAtomically(join(out, name), svg);
-    await writeFileAtomically(join(out, 'bandit.json'), `${toJson(document, 2)}\n`);
-    return { document, text: `${tables}\n\n${join(out, 'bandit.json')} and ${figures.length} figures` };
+    const beside = figures.map(({ name, svg }) => ({ name, text: svg }));
+    const [path] = await writeFindings(out, 'bandit.json', document, beside);
+    return { document, text: `${tables}\n\n${path} and ${figures.length} figures` };
   },
 });
 

@@ -1,6 +1,5 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { makeFolder, writeFileAtomically } from '@surefoot/files';
 import { readRollouts, type RolloutRow } from '@surefoot/preference';
 import { disagreementFigures, renderDisagreement } from '@surefoot/report';
 import { defineCommand, type Context } from '../command';
@@ -13,7 +12,7 @@ import {
 import { option, text, texts } from '../option';
 import { pairOptions, readPairFiles } from '../pair-files';
 import { scoreFileOptions, scoreRollouts } from '../score-file';
-import { toJson } from '../terminal';
+import { writeFindings } from '../findings';
 
 /** A rollout to score, of `--in` or of what it is compared with. */
 interface Row extends RolloutRow {
@@ -59,14 +58,13 @@ export const rewardDisagree = defineCommand({
     const document = { ...found, model, ...(all > 0 && { skipped: all }) };
     const figures = await disagreementFigures(found, { id: options.id });
     const page = await renderDisagreement({ title: model, disagreement: found, id: options.id });
-    await makeFolder(options.out);
-    for (const { name, svg } of figures) await writeFileAtomically(join(options.out, name), svg);
-    await writeFileAtomically(join(options.out, 'disagreement.html'), page);
-    await writeFileAtomically(join(options.out, 'disagreement.json'), `${toJson(document, 2)}\n`);
-    const files = ['disagreement.json', 'disagreement.html', ...figures.map(({ name }) => name)];
+    const files = await writeFindings(options.out, 'disagreement.json', document, [
+      { name: 'disagreement.html', text: page },
+      ...figures.map(({ name, svg }) => ({ name, text: svg })),
+    ]);
     return {
       document,
-      text: [...describe(found, isCalibrated), ...files.map((name) => join(options.out, name))].join('\n'),
+      text: [...describe(found, isCalibrated), ...files].join('\n'),
     };
   },
 });

@@ -19,6 +19,7 @@ import { scoreAnswers, type ScoredAnswers } from '../score-answers';
 import { openScorer, scorerOptions } from '../scorer';
 import { table } from '../table';
 import { toJson } from '../terminal';
+import { writeFindings } from '../findings';
 
 export const rewardBench = defineCommand({
   name: 'rewardbench',
@@ -79,14 +80,12 @@ export const rewardBench = defineCommand({
       ),
     );
     const figures = await rewardBenchFigures(found);
-    await makeFolder(out);
     for (const { path, content } of results) {
       await makeFolder(join(out, dirname(path)));
       await writeFileAtomically(join(out, path), `${toJson(content, 4)}\n`);
     }
-    for (const { name, svg } of figures) await writeFileAtomically(join(out, name), svg);
-    await writeFileAtomically(join(out, 'rewardbench.json'), `${toJson(document, 2)}\n`);
-    const shown = ['rewardbench.json', ...figures.map(({ name }) => name)].map((name) => join(out, name));
+    const beside = figures.map(({ name, svg }) => ({ name, text: svg }));
+    const shown = await writeFindings(out, 'rewardbench.json', document, beside);
     return {
       document,
       text: [describe(found), ...shown, `and ${results.length} files for the leaderboard's tools`].join('\n'),
