@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { resolvePpoConfig, type PpoConfig, type PpoMode } from './ppo-config';
-import { regularise } from './regularisers';
+import { regularise, scoreSource } from './regularisers';
 
 const pay = (
   partial: Partial<PpoConfig>,
@@ -69,6 +69,17 @@ describe('regularise', () => {
   test('modes without a variance term are that member where there is one', () => {
     for (const mode of ['vanilla', 'wco', 'soft-min'] as const)
       expect(pay({ mode }, { members: [1.25], variance: null })).toEqual({ score: 1.25, klWeight: 1, reward: 1.25 });
+  });
+
+  test.each([
+    ['vanilla', 'member', 'member'],
+    ['variance-weighted-kl', 'mean', 'mean'],
+    ['inverse-variance', 'median', 'median'],
+    ['uwo', 'member', 'mean'],
+    ['wco', 'mean', 'minimum'],
+    ['soft-min', 'member', 'soft-minimum'],
+  ] as const)('%s with reward %s is paid by the %s', (mode, reward, source) => {
+    expect(scoreSource({ mode, reward })).toBe(source);
   });
 
   test('soft-min neither overflows nor leaves [minimum, mean]', () => {

@@ -19,8 +19,13 @@ export interface RegularisedReward {
   reward: number;
 }
 
+/** What the base score r is taken from: the deployed member, or a statistic of all, which every run against one ensemble shares. */
+export type ScoreSource = 'member' | 'mean' | 'median' | 'minimum' | 'soft-minimum';
+
 interface Regulariser {
   usesVariance: boolean;
+  /** Where the mode, and not `config.reward`, decides it. */
+  source?: ScoreSource;
   /** The score r, before clipping. */
   score: (members: ArrayLike<number>, config: PpoConfig) => number;
   /** Factor of `beta * D_t`; w is the clamped variance. */
@@ -47,10 +52,21 @@ const regularisers: Record<PpoMode, Regulariser> = {
     usesVariance: true,
     reward: (r, w, { varianceFloor }) => r / Math.max(w, varianceFloor),
   },
-  uwo: { ...vanilla, usesVariance: true, score: mean, reward: (r, w, { uwoLambda }) => r - uwoLambda * w },
-  wco: { ...vanilla, score: minimum },
-  'soft-min': { ...vanilla, score: softMinimum },
+  uwo: {
+    ...vanilla,
+    usesVariance: true,
+    source: 'mean',
+    score: mean,
+    reward: (r, w, { uwoLambda }) => r - uwoLambda * w,
+  },
+  wco: { ...vanilla, source: 'minimum', score: minimum },
+  'soft-min': { ...vanilla, source: 'soft-minimum', score: softMinimum },
 };
+
+/** What runs of a configuration take their base score from. */
+export function scoreSource({ mode, reward }: Pick<PpoConfig, 'mode' | 'reward'>): ScoreSource {
+  return regularisers[mode].source ?? reward;
+}
 
 /**
  * What a mode pays for one response.

@@ -5,7 +5,7 @@ import { groupBy } from './group-by';
 import { meanInterval, type Interval } from './intervals';
 import type { MethodSummary } from './method-summary';
 import { mean } from './moments';
-import { completedValues, pairsOf, type Outcome, type Pair } from './outcome';
+import { completedValues, pairsOf, rewardModelOf, type Outcome, type Pair } from './outcome';
 import { brownForsythe, pitmanMorgan, varianceRatio } from './spread';
 import { decideVerdict, isKlMatched, type Verdict } from './verdict';
 
@@ -17,7 +17,8 @@ export interface Comparison {
   pairs: number;
   /** Gain of b less gain of a over the pairs; Student's t. */
   pairedGain: { mean: number | null; ci95: Interval | null };
-  /** var(a) / var(b) of the pairs' gains; percentile bootstrap over whole (block, member) units. */
+  /** var(a) / var(b) of the pairs' gains; percentile bootstrap over whole (block, member) units,
+   *  whole blocks where a method's reward is a statistic of all members. */
   varianceRatio: { value: number | null; ci95: Interval | null };
   /** Unpaired: over all completed runs. */
   brownForsythe: { F: number | null; p: number | null };
@@ -75,13 +76,12 @@ function gainsOf(outcomes: readonly Outcome[]): number[] {
   return completedValues(outcomes, ({ gain }) => gain);
 }
 
-/** Runs that trusted the same reward model share its noise, so whole (block, member) units are resampled. */
+/** Runs that followed the same reward model share its errors, so whole (block, member) units are resampled. */
 function varianceRatioInterval(
   pairs: readonly Pair[],
   { seed, replicates }: { seed: number; replicates: number },
 ): Interval {
-  const unitOf = ([{ run }]: Pair) => JSON.stringify([run.block, run.member ?? `run ${run.run}`]);
-  const units = [...groupBy(pairs, unitOf).values()];
+  const units = [...groupBy(pairs, (pair) => rewardModelOf(...pair)).values()];
   if (units.length < fewestUnits) return [NaN, NaN];
   const ratio = (drawn: readonly number[]) => {
     const resample = drawn.flatMap((unit) => units[unit] as Pair[]);

@@ -43,6 +43,18 @@ export function completedValues(
   return outcomes.flatMap(({ completed }) => (completed && quantity(completed)) ?? []);
 }
 
+/**
+ * The reward models that runs followed, as a key: runs with the same key share a reward model's errors and are not independent.
+ *
+ * @returns block and member; the block alone where one of the runs was paid by a statistic of all its members; block and run where the
+ *   file does not say
+ */
+export function rewardModelOf(...outcomes: readonly Outcome[]): string {
+  const [{ run }] = outcomes as [Outcome];
+  const isShared = outcomes.some(({ run: { reward = 'member' } }) => reward !== 'member');
+  return JSON.stringify(isShared ? [run.block] : [run.block, run.member ?? `run ${run.run}`]);
+}
+
 /** Two runs of different methods that share block, number, seed and member. */
 export type Pair = [a: Outcome, b: Outcome];
 

@@ -126,6 +126,18 @@ describe('the verdict', () => {
     const runs = experiment(40, { vanilla: 1, aware: 0.2 }).map((run) => ({ ...run, member: run.run % 4 }));
     expect(verdictOf(runs)).toBe('too few runs to tell');
   });
+  test('is withheld where a statistic of all members is the reward: a data set has one, whatever the number of runs', () => {
+    const runs = experiment(40, { vanilla: 1, aware: 0.2 });
+    const mean = (run: RunRecord) => ({ ...run, reward: 'mean', member: undefined });
+    const spread = (run: RunRecord) => ({ ...run, block: `data-${run.run % 8}` });
+    expect(verdictOf(runs.map(mean))).toBe('too few runs to tell');
+    expect(verdictOf(runs.map((run) => (run.method === 'aware' ? mean(run) : run)))).toBe('too few runs to tell');
+    expect(verdictOf(runs.map((run) => ({ ...run, reward: 'member' })))).toBe('steadier');
+    expect(verdictOf(runs.map(mean).map(spread))).toBe('steadier');
+    expect(riskReport(runs.map(mean).map(spread), { replicates: 100 }).warnings).toContain(
+      'aware: 40 runs follow 8 reward models and are no independent runs; intervals that take each for itself are too narrow',
+    );
+  });
   test('the bootstrap resamples whole reward models: 40 runs of 10 members are less certain than of 40', () => {
     const runs = experiment(10, { vanilla: 1, aware: 1 });
     const copies = (memberOf: (run: number, copy: number) => number) =>

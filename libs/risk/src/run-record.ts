@@ -27,6 +27,8 @@ interface RunIdentity {
   index: number;
   /** The reward member that the run trusted; absent where the reward is the mean or the median of all. */
   member?: number;
+  /** What the reward was taken from: `member`, or a statistic of all, such as `mean`, that all runs of the block share. */
+  reward?: string;
   seed: number;
   /** Iterations finished. */
   iterations: number;
@@ -68,6 +70,7 @@ export function parseRunRecord(value: unknown, where: string): RunRecord {
     run: line.count('run'),
     index: line.count('index'),
     member: line.optional(line.count, 'member'),
+    reward: line.optional(line.text, 'reward'),
     seed: line.count('seed'),
     iterations: line.count('iterations'),
     trajectory: parseTrajectory(line.optional(line.object, 'trajectory')),

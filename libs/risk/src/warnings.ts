@@ -1,6 +1,6 @@
 import type { Comparison, MethodRuns } from './comparison';
 import { groupBy } from './group-by';
-import { pairsOf } from './outcome';
+import { pairsOf, rewardModelOf } from './outcome';
 import { hasMeasure, type Measure, type RunRecord } from './run-record';
 import { fewestPairs } from './verdict';
 
@@ -48,10 +48,16 @@ function methodWarnings({ name, outcomes, summary }: MethodRuns): string[] {
   const repeated = [...groupBy(outcomes, ({ run }) => JSON.stringify([run.block, run.seed])).values()].filter(
     (group) => group.length > 1,
   );
+  const rewardModels = groupBy(outcomes, (outcome) => rewardModelOf(outcome)).size;
   return [
     ...(failed > 0 ? [`${name}: ${failed} of ${n} runs failed; they count as worse and have no gain`] : []),
     ...(gain.n < fewestPairs
       ? [`${name}: ${count(gain.n, 'completed run')}; a claim about how much gains vary needs at least ${fewestPairs}`]
+      : []),
+    ...(rewardModels < n
+      ? [
+          `${name}: ${n} runs follow ${count(rewardModels, 'reward model')} and are no independent runs; intervals that take each for itself are too narrow`,
+        ]
       : []),
     ...repeated.map(
       (group) =>

@@ -44,6 +44,12 @@ describe('runs.jsonl', () => {
     await writeRunJson(out, plan[0]!.id, { ...ended, warnings: ['responses are cut'] });
     expect(await collectRuns(out, plan)).toMatchObject([{ warnings: ['responses are cut'] }]);
   });
+  test('says what all runs of a data set are paid by, where that is no member', async () => {
+    const ppo = { ...ppoDefaults, mode: 'uwo' as const };
+    await writeRunJson(out, plan[0]!.id, ended);
+    const [line] = await collectRuns(out, [{ ...plan[0]!, method: { name: 'uwo', ppo } }]);
+    expect(line).toMatchObject({ member: 0, reward: 'mean' });
+  });
   test('counts a run that its trainer could not finish', async () => {
     await writeFailedRun(out, plan[1]!, 'the trainer died');
     expect(await collectRuns(out, plan)).toMatchObject([{ index: 1, status: 'failed', iterations: 0 }]);

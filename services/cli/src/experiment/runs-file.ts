@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
+import { scoreSource } from '@surefoot/ppo';
 import { parseRunRecord, type RunRecord } from '@surefoot/risk';
 import { toJson } from '../terminal';
 import type { PlannedRun } from './plan';
@@ -77,12 +78,14 @@ async function readRecord(path: string): Promise<Record<string, unknown> | undef
 function runLine(planned: PlannedRun, content: Record<string, unknown>, path: string): RunLine {
   const { method, block, run, index, member, seed } = planned;
   const { status, iterations, initial, final, peak, dropFromPeak, trajectory, seconds, error, warnings } = content;
+  const source = scoreSource(method.ppo);
   const line = {
     method: method.name,
     block: block.name,
     run,
     index,
     ...(method.ppo.reward === 'member' && { member }),
+    ...(source !== 'member' && { reward: source }),
     seed,
     status,
     iterations,
