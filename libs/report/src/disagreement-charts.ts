@@ -26,6 +26,8 @@ export interface DisagreementScores {
   texts: readonly Text[];
   /** What the texts are, such as the name of their file. */
   name?: string;
+  /** Whether scores are in standard deviations of each member, or raw; absent where that is not known. */
+  calibrated?: boolean;
   /** Ids, widest first and narrowest first; those whose prompt or response is given are shown. */
   widest?: readonly Text['id'][];
   narrowest?: readonly Text['id'][];

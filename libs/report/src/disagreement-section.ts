@@ -17,11 +17,18 @@ export function disagreementSections(
   return [
     {
       heading: 'How much the reward models disagree',
-      introduction:
-        'Models fitted to the same preferences, different in nothing but their seed. Where the ensemble is calibrated, scores are in standard deviations of each model. A member that rates all responses to one prompt higher than others do counts as disagreeing here, though no choice between those responses depends on it.',
+      introduction: `Models fitted to the same preferences, different in nothing but their seed. ${unitOf(disagreement)} A member that rates all responses to one prompt higher than others do counts as disagreeing here, though no choice between those responses depends on it.`,
       body: html`${figureGrid(figures)} ${disagreementTexts(disagreement)}`,
     },
   ];
+}
+
+function unitOf({ calibrated }: DisagreementScores): string {
+  if (calibrated === undefined)
+    return 'Where the ensemble is calibrated, scores are in standard deviations of each model.';
+  return calibrated
+    ? 'Scores are in standard deviations of each model.'
+    : 'The ensemble is not calibrated: scores are as each model gives them, and a model of a wider scale makes ranges wider.';
 }
 
 /**

@@ -55,9 +55,9 @@ export const rewardDisagree = defineCommand({
         pairs: pairs && { name: 'the pairs', pairs },
       },
     );
-    const document = { ...found, model, ...(all > 0 && { skipped: all }) };
+    const document = { ...found, model, calibrated: isCalibrated, ...(all > 0 && { skipped: all }) };
     const figures = await disagreementFigures(found, { id: options.id });
-    const page = await renderDisagreement({ title: model, disagreement: found, id: options.id });
+    const page = await renderDisagreement({ title: model, disagreement: document, id: options.id });
     const files = await writeFindings(options.out, 'disagreement.json', document, [
       { name: 'disagreement.html', text: page },
       ...figures.map(({ name, svg }) => ({ name, text: svg })),

@@ -55,6 +55,33 @@ test('numbers, figures and a page; against the pairs that the members were fitte
   expect(page).toContain(found.texts.find(({ id }: { id: string }) => id === found.widest[0]).response);
 });
 
+test('the page and the document say whether scores are standard deviations, or those of members as they give them', async () => {
+  const members = ['--members', 'ensemble/member-0', 'ensemble/member-1'];
+  expectDone(await surefoot(['reward', 'import', ...members, '--out', 'imported'], { cwd: work.path }));
+  const unitOf = async (ensemble: string) => {
+    const words = ['reward', 'disagree', '--ensemble', ensemble, '--in', 'rollouts.jsonl', '--out', `unit-${ensemble}`];
+    const ended = await run(...words);
+    expectDone(ended);
+    const read = (name: string) => readFile(join(work.path, `unit-${ensemble}`, name), 'utf8');
+    const names = await readdir(join(work.path, `unit-${ensemble}`));
+    const shown = [ended.stdout, ...(await Promise.all(names.map(read)))];
+    return {
+      calibrated: JSON.parse(await read('disagreement.json')).calibrated,
+      isSaid: shown.map((text) => /standard deviations/.test(text)).some(Boolean),
+      noted: ended.stderr.includes('is not calibrated: scores are raw'),
+      page: /The ensemble is not calibrated|Scores are in standard deviations/.exec(
+        await read('disagreement.html'),
+      )?.[0],
+    };
+  };
+  expect(await unitOf('ensemble')).toEqual({
+    ...{ calibrated: true, isSaid: true, noted: false, page: 'Scores are in standard deviations' },
+  });
+  expect(await unitOf('imported')).toEqual({
+    ...{ calibrated: false, isSaid: false, noted: true, page: 'The ensemble is not calibrated' },
+  });
+});
+
 test('against a file of other rollouts, whose ids may be the same', async () => {
   const ended = await run(...disagree, '--against', 'rollouts.jsonl', '--out', 'same', '--json');
   expectDone(ended);
