@@ -3,7 +3,7 @@ import type { DisagreementScores } from './disagreement-charts';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { histogram, reach, type Bin } from './histogram';
-import { extent, fixed, percent } from './numbers';
+import { extent, numberFormat, percent, type NumberFormat } from './numbers';
 
 type Texts = Pick<DisagreementScores, 'texts'> & { name: string };
 
@@ -12,9 +12,10 @@ export function againstChart(
   { Plot, draw }: Drawing,
   own: Texts,
   against: NonNullable<DisagreementScores['against']>,
+  { fixed }: NumberFormat,
 ): Figure {
   const all = [own, against].flatMap(({ texts }) => texts.map(({ range }) => range));
-  const { end, within, beyond } = reach(all);
+  const { end, within, beyond } = reach(all, fixed);
   const ends: Interval = [extent(all)[0], end];
   const rows = [against, own].map(({ name, texts }, i) => {
     const ranges = texts.map(({ range }) => range);
@@ -46,7 +47,9 @@ export function againstChart(
       ];
     }),
   });
-  const ratio = against.medianRatio === null ? '' : ` Their median is ${fixed(against.medianRatio)} times as large.`;
+  const { medianRatio } = against;
+  const ratio =
+    medianRatio === null ? '' : ` Their median is ${numberFormat([medianRatio]).fixed(medianRatio)} times as large.`;
   return {
     title: 'Familiar texts and others',
     picture,

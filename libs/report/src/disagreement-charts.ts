@@ -5,7 +5,7 @@ import { againstChart } from './disagreement-against-chart';
 import { correlationChart } from './disagreement-correlation-chart';
 import { distanceChart } from './disagreement-distance-chart';
 import { histogram, reach, type Bin } from './histogram';
-import { extent, fixed, signed } from './numbers';
+import { extent, numberFormat, type NumberFormat } from './numbers';
 
 /** How far the members are apart on one text, as far as it is drawn. */
 export interface Text {
@@ -62,16 +62,26 @@ export function disagreementCharts(
 ): Record<'members' | 'ranges' | 'against' | 'distance' | 'correlation', Figure[]> {
   const widest = texts.reduce((best, text) => (best && best.range >= text.range ? best : text), texts[0]);
   const text = id === undefined ? widest : texts.find((candidate) => String(candidate.id) === id);
+  const scores = scoreFormat([texts, against?.texts ?? []]);
   return {
     members: text ? [memberChart(drawing, texts, text)] : [],
-    ranges: texts.length > 1 ? [rangeChart(drawing, texts)] : [],
-    against: against ? [againstChart(drawing, { texts, name: name ?? 'these texts' }, against)] : [],
-    distance: distance ? [distanceChart(drawing, texts, distance)] : [],
+    ranges: texts.length > 1 ? [rangeChart(drawing, texts, scores)] : [],
+    against: against ? [againstChart(drawing, { texts, name: name ?? 'these texts' }, against, scores)] : [],
+    distance: distance ? [distanceChart(drawing, texts, distance, scores)] : [],
     correlation: spearman && texts.length > 2 ? [correlationChart(drawing, spearman, texts.length)] : [],
   };
 }
 
+/** How scores are shown: with the decimals that the median range of each set of texts needs. */
+function scoreFormat(sets: readonly (readonly Text[])[]): NumberFormat {
+  const medians = sets.filter(({ length }) => length > 0).map((texts) => quantile(rangesOf(texts), 0.5));
+  return numberFormat(medians);
+}
+
+const rangesOf = (texts: readonly Text[]) => texts.map(({ range }) => range);
+
 function memberChart({ Plot, draw }: Drawing, texts: readonly Text[], text: Text): Figure {
+  const { fixed, signed } = numberFormat([text.range]);
   const { scores } = text;
   const members = scores.map((score, k) => ({ score, k, top: k + 0.6, bottom: k + 1.4 }));
   const all = texts.length > 1 ? histogram(texts.flatMap((each) => each.scores)) : [];
@@ -118,10 +128,10 @@ function memberChart({ Plot, draw }: Drawing, texts: readonly Text[], text: Text
   };
 }
 
-function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[]): Figure {
-  const ranges = texts.map(({ range }) => range);
+function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[], { fixed }: NumberFormat): Figure {
+  const ranges = rangesOf(texts);
   const [median, high] = [quantile(ranges, 0.5), quantile(ranges, 0.95)];
-  const { within, beyond } = reach(ranges);
+  const { within, beyond } = reach(ranges, fixed);
   const bins = histogram(ranges.map(within));
   const picture = draw(
     `Range of the members' scores over ${ranges.length} texts: median ${fixed(median)}, 95 % below ${fixed(high)}.`,

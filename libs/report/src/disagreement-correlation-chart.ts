@@ -19,7 +19,7 @@ export function correlationChart(
   const ticks = Array.from({ length: members }, (_, k) => k).filter((k) => k % Math.ceil(members / 20) === 0);
   const size = (chartWidth - 44 - 20) / members;
   const picture = draw(`Rank correlations between ${members} members over ${texts} texts: ${words}.`, {
-    ...{ height: chartWidth - 20 + 32, marginTop: 32, marginBottom: 40, marginRight: 20 },
+    ...{ height: chartWidth - 20 + 8, marginTop: 8, marginBottom: 40, marginRight: 20 },
     x: { label: 'member', type: 'band', domain: spearman.map((_, k) => k), ticks, padding: 0.04, tickSize: 0 },
     y: { label: 'member', type: 'band', domain: spearman.map((_, k) => k), ticks, padding: 0.04, tickSize: 0 },
     marks: [

@@ -2,7 +2,7 @@ import type { DisagreementScores, Text } from './disagreement-charts';
 import type { Drawing } from './drawing';
 import type { Figure } from './figure';
 import { reach } from './histogram';
-import { fixed } from './numbers';
+import { fixed, type NumberFormat } from './numbers';
 
 const mostDots = 1000;
 
@@ -11,8 +11,12 @@ export function distanceChart(
   { Plot, draw }: Drawing,
   texts: readonly Text[],
   { from, spearman, groups }: NonNullable<DisagreementScores['distance']>,
+  scores: NumberFormat,
 ): Figure {
-  const { end, within, beyond } = reach(texts.map(({ range }) => range));
+  const { end, within, beyond } = reach(
+    texts.map(({ range }) => range),
+    scores.fixed,
+  );
   const every = Math.ceil(texts.length / mostDots);
   const dots = texts.filter((text, i) => text.distance !== undefined && i % every === 0);
   // A group of one distance still needs a width to be seen.
@@ -21,7 +25,7 @@ export function distanceChart(
     const centre = (group.from + group.to) / 2;
     return { ...group, centre, low: centre - half, high: centre + half };
   });
-  const words = groups.map(({ to, median }) => `${fixed(median)} up to ${fixed(to)}`);
+  const words = groups.map(({ to, median }) => `${scores.fixed(median)} up to ${fixed(to)}`);
   const correlation = spearman === null ? '' : ` Spearman's rank correlation ${fixed(spearman)}.`;
   const picture = draw(`Median range with growing distance: ${words.join(', ')}.${correlation}`, {
     height: 280,
@@ -34,12 +38,12 @@ export function distanceChart(
       }),
       Plot.dot(dots, {
         ...{ x: 'distance', y: ({ range }: Text) => within(range), r: 2.5, fill: 'var(--series-1)', fillOpacity: 0.45 },
-        title: ({ id, distance, range }: Text) => `${id}: distance ${fixed(distance)}, range ${fixed(range)}`,
+        title: ({ id, distance, range }: Text) => `${id}: distance ${fixed(distance)}, range ${scores.fixed(range)}`,
       }),
       Plot.link(bands, {
         ...{ x1: 'low', x2: 'high', y1: 'median', y2: 'median', stroke: 'var(--series-0)', strokeWidth: 3 },
         title: ({ from: start, to, texts: count, median }) =>
-          `${count} texts at ${fixed(start)} to ${fixed(to)}: median range ${fixed(median)}`,
+          `${count} texts at ${fixed(start)} to ${fixed(to)}: median range ${scores.fixed(median)}`,
       }),
       Plot.ruleY([0]),
     ],

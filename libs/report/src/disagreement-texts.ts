@@ -1,6 +1,6 @@
 import type { DisagreementScores, Text } from './disagreement-charts';
 import { html, type SafeHtml } from './html';
-import { extent, fixed, signed } from './numbers';
+import { extent, numberFormat, type NumberFormat } from './numbers';
 
 const shown = 3;
 
@@ -18,20 +18,25 @@ export function disagreementTexts({ texts, widest = [], narrowest = [] }: Disagr
   ].filter((list) => list.texts.length > 0);
   if (lists.length === 0) return false;
   const scale = extent(lists.flatMap((list) => list.texts.flatMap(({ scores }) => scores)));
+  const format = numberFormat(lists.flatMap((list) => list.texts.map(({ range }) => range)));
   return html`<div class="samples">
     ${lists.map(
       ({ title, texts: own }) =>
         html`<section>
           <h3>${title}</h3>
           <ul>
-            ${own.map((text) => textMarkup(text, scale))}
+            ${own.map((text) => textMarkup(text, scale, format))}
           </ul>
         </section>`,
     )}
   </div> `;
 }
 
-function textMarkup({ prompt, response, scores, range }: Text, [low, high]: readonly [number, number]): SafeHtml {
+function textMarkup(
+  { prompt, response, scores, range }: Text,
+  [low, high]: readonly [number, number],
+  { fixed, signed }: NumberFormat,
+): SafeHtml {
   const at = (score: number) => (5 + (290 * (score - low)) / (high - low || 1)).toFixed(1);
   const [least, most] = extent(scores);
   const label = `Scores ${scores.map((score) => signed(score)).join(', ')}`;

@@ -24,18 +24,24 @@ export async function createDrawing(): Promise<Drawing> {
   return {
     Plot,
     draw: (label, options) => {
-      const svg = Plot.plot({
-        document,
-        width: chartWidth,
-        marginTop: 32,
-        marginLeft: 44,
-        marginBottom: 40,
-        ...options,
-      });
-      return trusted(simplify(svg as unknown as SvgElement, label));
+      const plot = (more: PlotOptions) =>
+        Plot.plot({
+          ...{ document, width: chartWidth, marginTop: 32, marginLeft: 44, marginBottom: 40 },
+          ...options,
+          ...more,
+        }) as unknown as SvgElement;
+      const svg = plot({});
+      const needed = tickRoom + letterWidth * longestTick(svg);
+      const { marginLeft = 44 } = options;
+      return trusted(simplify(needed > marginLeft ? plot({ marginLeft: needed }) : svg, label));
     },
   };
 }
+
+// Of a bold label at full size.
+const mostLetters = 52;
+// Of labels of ticks: as they were measured, and with room for the tick.
+const [letterWidth, tickRoom] = [7, 12];
 
 /** The words over a method's row, in the facet `name`, on a ground that keeps them readable. */
 export function rowLabel(Plot: Drawing['Plot'], name: string, words: string) {
@@ -45,6 +51,8 @@ export function rowLabel(Plot: Drawing['Plot'], name: string, words: string) {
     frameAnchor: 'top-left',
     dx: 4,
     fontWeight: 600,
+    // Long names become smaller, so that they end within the chart.
+    fontSize: Math.min(12, (12 * mostLetters) / words.length),
     stroke: 'var(--paper)',
     strokeWidth: 5,
     fill: 'currentColor',
@@ -55,11 +63,18 @@ export function rowLabel(Plot: Drawing['Plot'], name: string, words: string) {
 /** The little of the DOM that is needed here; the workspace compiles without the types of a browser. */
 interface SvgElement {
   readonly outerHTML: string;
+  readonly textContent: string | null;
   remove(): void;
   getAttribute(name: string): string | null;
   setAttribute(name: string, value: string): void;
   removeAttribute(name: string): void;
   querySelectorAll(selector: string): Iterable<SvgElement>;
+}
+
+/** Letters of the longest label of the vertical axis. */
+function longestTick(svg: SvgElement): number {
+  const labels = [...svg.querySelectorAll('[aria-label="y-axis tick label"] text')];
+  return Math.max(0, ...labels.map(({ textContent }) => textContent?.length ?? 0));
 }
 
 /** One picture to a screen reader, without Plot's own style, and with coordinates to a hundredth. */

@@ -1,5 +1,5 @@
 import { quantile, type Interval } from '@surefoot/risk';
-import { extent, fixed } from './numbers';
+import { extent, type NumberFormat } from './numbers';
 
 export interface Bin {
   low: number;
@@ -28,7 +28,7 @@ export interface Reach {
   beyond: string;
 }
 
-export function reach(values: readonly number[]): Reach {
+export function reach(values: readonly number[], format: NumberFormat['fixed']): Reach {
   const [, largest] = extent(values);
   const most = quantile(values, 0.99);
   const end = largest > 1.5 * most && most > 0 ? 1.1 * most : largest;
@@ -37,6 +37,6 @@ export function reach(values: readonly number[]): Reach {
     end,
     within: (value) => Math.min(value, end),
     beyond:
-      count === 0 ? '' : ` ${count} beyond, up to ${fixed(largest)}, ${count === 1 ? 'is' : 'are'} drawn at the end.`,
+      count === 0 ? '' : ` ${count} beyond, up to ${format(largest)}, ${count === 1 ? 'is' : 'are'} drawn at the end.`,
   };
 }

@@ -1,5 +1,5 @@
 import { outcomesOf, type Outcome, type RiskReport, type RunRecord } from '@surefoot/risk';
-import { fixed, signed } from './numbers';
+import { numberFormat, type NumberFormat } from './numbers';
 import { methodStyle, type MethodStyle } from './palette';
 
 /** A method with its runs, as charts need it. */
@@ -28,9 +28,30 @@ export function runName({ method, block, run, seed }: RunRecord): string {
   return `${method}, ${block}, run ${run} (seed ${seed})`;
 }
 
+/** How the quantities of a report are shown, wherever they stand on its page. */
+export interface ReportFormats {
+  /** Values and gains on the primary measure. */
+  value: NumberFormat;
+  /** KLs, nats. */
+  kl: NumberFormat;
+}
+
+/** With the decimals that the spread of the gains, and the smallest mean KL, need. */
+export function reportFormats({ methods }: RiskReport): ReportFormats {
+  const summaries = Object.values(methods);
+  return {
+    value: numberFormat(
+      summaries.flatMap(({ gain: { mean, sd, ci95 } }) => [sd ?? Math.abs(mean ?? 0), ci95 && ci95[1] - ci95[0]]),
+    ),
+    kl: numberFormat(summaries.map(({ kl }) => kl.mean)),
+  };
+}
+
 /** What a run came to, in words. */
-export function runWords({ run, completed }: Outcome): string {
-  return completed ? `${runName(run)}: gain ${signed(completed.gain)}, KL ${fixed(completed.kl)}` : runName(run);
+export function runWords({ run, completed }: Outcome, { value, kl }: ReportFormats): string {
+  return completed
+    ? `${runName(run)}: gain ${value.signed(completed.gain)}, KL ${kl.fixed(completed.kl)}`
+    : runName(run);
 }
 
 /** What the primary measure is called on an axis or in a sentence. */

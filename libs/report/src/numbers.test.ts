@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { fixed, interval, percent, pValue, signed } from './numbers';
+import { fixed, interval, numberFormat, percent, pValue, signed } from './numbers';
 
 test.each([
   [fixed(1.005), '1.00'],
@@ -10,6 +10,11 @@ test.each([
   [signed(0.5), '+0.50'],
   [signed(-0.5), '−0.50'],
   [signed(undefined), '–'],
+  [fixed(-0.004), '0.00'],
+  [signed(-0.004), '+0.00'],
+  [signed(-0.004, 3), '−0.004'],
+  [numberFormat([0.0042, 2]).signed(-1), '−1.0000'],
+  [numberFormat([30, null]).fixed(30.456), '30.46'],
   [interval([0.1, -2]), '[0.10, −2.00]'],
   [interval(null), ''],
   [pValue(0.0004), '< 0.001'],

@@ -1,14 +1,30 @@
-import type { Interval } from '@surefoot/risk';
+import { decimalsFor, type Interval } from '@surefoot/risk';
 
-/** Two decimals, powers of ten from a million on, or a dash where there is no number. */
-export function fixed(value: number | null | undefined, digits = 2): string {
+type Value = number | null | undefined;
+
+/** Two decimals, powers of ten from a million on, or a dash where there is no number; what rounds to 0 has no minus. */
+export function fixed(value: Value, digits = 2): string {
   if (typeof value !== 'number') return '–';
-  return (Math.abs(value) < 1e6 ? value.toFixed(digits) : value.toExponential(1)).replace('-', '−');
+  const size = Math.abs(value) < 1e6 ? Math.abs(value).toFixed(digits) : Math.abs(value).toExponential(1);
+  return `${value < 0 && Number(size) > 0 ? '−' : ''}${size}`;
 }
 
 /** Two decimals with their sign, or a dash. */
-export function signed(value: number | null | undefined): string {
-  return `${typeof value === 'number' && value >= 0 ? '+' : ''}${fixed(value)}`;
+export function signed(value: Value, digits = 2): string {
+  const words = fixed(value, digits);
+  return typeof value === 'number' && !words.startsWith('−') ? `+${words}` : words;
+}
+
+/** How the numbers of one quantity are shown: all with the same decimals, so that they can be compared. */
+export interface NumberFormat {
+  fixed: (value: Value) => string;
+  signed: (value: Value) => string;
+}
+
+/** @param sizes as of `decimalsFor`: two digits of the smallest are shown, and at least two decimals */
+export function numberFormat(sizes: readonly (number | null)[]): NumberFormat {
+  const digits = decimalsFor(sizes);
+  return { fixed: (value) => fixed(value, digits), signed: (value) => signed(value, digits) };
 }
 
 /** `[low, high]` in the given form, or nothing. */

@@ -1,10 +1,11 @@
 import { verdictTexts, type MethodSummary, type RiskReport } from '@surefoot/risk';
 import { html, type SafeHtml } from './html';
-import type { MethodSeries } from './method-series';
-import { fixed, interval, percent, signed } from './numbers';
+import { reportFormats, type MethodSeries, type ReportFormats } from './method-series';
+import { interval, numberFormat, percent } from './numbers';
 
 /** What the experiment shows: verdicts, the figures of each method, and what to know before trusting them. */
 export function overview(report: RiskReport, methods: readonly MethodSeries[]): SafeHtml {
+  const formats = reportFormats(report);
   return html`<div class="verdicts">
       ${verdictTexts(report).map(
         ({ headline, evidence }) =>
@@ -19,18 +20,22 @@ export function overview(report: RiskReport, methods: readonly MethodSeries[]): 
       <h2>What each method came to</h2>
       <p>${measureText(report)}</p>
       <ul class="cards">
-        ${methods.map((method) => card(method, report.methods[method.name] as MethodSummary))}
+        ${methods.map((method) => card(method, report.methods[method.name] as MethodSummary, formats))}
       </ul>
     </section> `;
 }
 
-function card({ name, style }: MethodSeries, { gain, worse, kl, failed }: MethodSummary): SafeHtml {
+function card(
+  { name, style }: MethodSeries,
+  { gain, worse, kl, failed }: MethodSummary,
+  { value: { fixed, signed }, ...formats }: ReportFormats,
+): SafeHtml {
   const figures: [name: string, value: string, uncertainty: string][] = [
     ['mean gain', signed(gain.mean), interval(gain.ci95, signed)],
-    ['standard deviation', fixed(gain.sd), interval(gain.sdCi95)],
+    ['standard deviation', fixed(gain.sd), interval(gain.sdCi95, fixed)],
     ['ended worse', `${worse.count} of ${worse.n}`, interval(worse.ci95, percent)],
     ['worst run', signed(gain.min), ''],
-    ['final KL', `${fixed(kl.mean)} nats`, failed > 0 ? `${failed} failed` : ''],
+    ['final KL', `${formats.kl.fixed(kl.mean)} nats`, failed > 0 ? `${failed} failed` : ''],
   ];
   return html`<li style="--card:${style.color}">
     <h3>${name}</h3>
@@ -53,11 +58,13 @@ function warningList(warnings: readonly string[]): SafeHtml {
   </section>`;
 }
 
-function measureText({ measure, initial }: RiskReport): string {
-  const start =
-    initial.mean === null
-      ? ''
-      : ` The start policy stands at ${fixed(initial.mean)}${initial.standardError === null ? '' : ` ± ${fixed(initial.standardError, 3)} (standard error, shared by all runs)`}.`;
+function measureText(report: RiskReport): string {
+  const { measure, initial } = report;
+  const { fixed } =
+    initial.standardError === null ? reportFormats(report).value : numberFormat([initial.standardError]);
+  const error =
+    initial.standardError === null ? '' : ` ± ${fixed(initial.standardError)} (standard error, shared by all runs)`;
+  const start = initial.mean === null ? '' : ` The start policy stands at ${fixed(initial.mean)}${error}.`;
   return measure === 'gold'
     ? `Measured by the gold value of the task, which no reward model saw.${start} Brackets are 95 % intervals.`
     : `Measured by an independent judge; there is no oracle.${start} Brackets are 95 % intervals.`;

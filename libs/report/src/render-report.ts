@@ -5,7 +5,7 @@ import { disagreementSections } from './disagreement-section';
 import { createDrawing, type Drawing } from './drawing';
 import { figureGrid, type Figure } from './figure';
 import { html } from './html';
-import { methodSeries, type MethodSeries } from './method-series';
+import { measureName, methodSeries, type MethodSeries } from './method-series';
 import { overview } from './overview';
 import { page, type Section } from './page';
 import type { RewardBenchScores } from './rewardbench-charts';
@@ -74,7 +74,7 @@ function experimentSections(drawing: Drawing, { report }: ReportContent, methods
     [
       'How far the policies moved',
       'A method that moves less risks less, so methods are compared at a matched KL.',
-      [...klChart(drawing, methods), ...finalKlChart(drawing, methods)],
+      [...klChart(drawing, report, methods), ...finalKlChart(drawing, report, methods)],
     ],
   ];
   return sections
@@ -92,14 +92,15 @@ function textSections(
       ? [
           {
             heading: 'Before and after',
-            introduction: 'The same prompts, answered by the start and by the final policy.',
-            body: samplesMarkup(samples),
+            introduction: `The same prompts, answered by the start and by the final policy, each with its ${measureName(report)}. A run's gain is the mean over all of its responses, not over these few.`,
+            body: samplesMarkup(samples, report),
           },
         ]
       : []),
     {
       heading: 'Figures',
-      introduction: 'The numbers behind the charts.',
+      introduction:
+        'The numbers behind the charts. A peak is the highest mean of five iterations in a row, over the training batches, and the drop from it the difference to the last five.',
       body: html`${methodTable(report)}${report.comparisons.length > 0 && comparisonTable(report)}
         <details>
           <summary>Every run with its seed</summary>

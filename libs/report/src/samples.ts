@@ -1,5 +1,7 @@
+import type { RiskReport } from '@surefoot/risk';
 import { html, type SafeHtml } from './html';
-import { signed } from './numbers';
+import { reportFormats } from './method-series';
+import { extent, numberFormat, type NumberFormat } from './numbers';
 
 /** Responses of one run before and after training. */
 export interface RunSamples {
@@ -20,13 +22,23 @@ export interface RunSamples {
 }
 
 /** Prompts with the response before and after, a block a run. */
-export function samplesMarkup(samples: readonly RunSamples[]): SafeHtml {
-  return html`<div class="samples">${samples.map(runMarkup)}</div>`;
+export function samplesMarkup(samples: readonly RunSamples[], report: RiskReport): SafeHtml {
+  const values = samples.flatMap(({ responses }) =>
+    responses.flatMap(({ before, after }) => [before.value, after.value]),
+  );
+  const [low, high] = extent(values.filter((value) => value !== undefined));
+  const formats = { gain: reportFormats(report).value, response: numberFormat([high - low]) };
+  return html`<div class="samples">${samples.map((each) => runMarkup(each, formats))}</div>`;
 }
 
-function runMarkup({ title, method, block, run, gain, responses }: RunSamples): SafeHtml {
+function runMarkup(
+  { title, method, block, run, gain, responses }: RunSamples,
+  formats: Record<'gain' | 'response', NumberFormat>,
+): SafeHtml {
+  const valueMarkup = (value: number | undefined) =>
+    value !== undefined && html`<span class="value">${formats.response.fixed(value)}</span>`;
   return html`<section>
-    <h3>${title}: ${method}, ${block}, run ${run} <small>gain ${signed(gain)}</small></h3>
+    <h3>${title}: ${method}, ${block}, run ${run} <small>gain ${formats.gain.signed(gain)}</small></h3>
     <ul>
       ${responses.map(
         ({ prompt, before, after }) =>
@@ -46,8 +58,4 @@ function runMarkup({ title, method, block, run, gain, responses }: RunSamples): 
       )}
     </ul>
   </section> `;
-}
-
-function valueMarkup(value: number | undefined): SafeHtml | false {
-  return value !== undefined && html`<span class="value">${signed(value)}</span>`;
 }

@@ -1,18 +1,25 @@
-import { pairsOf, type Comparison, type JudgeReport, type RiskReport } from '@surefoot/risk';
+import { pairsOf, standardDeviation, type Comparison, type JudgeReport, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { symbolLegend, type Figure } from './figure';
-import { measureName, runName, type MethodSeries } from './method-series';
-import { extent, fixed, interval, signed } from './numbers';
+import { measureName, reportFormats, runName, type MethodSeries } from './method-series';
+import { extent, fixed, interval, numberFormat, type NumberFormat } from './numbers';
 
 const square = { height: 320, marginRight: 16, marginBottom: 40 };
 
 /** Final judge score against final gold value of every run that has both. */
 export function judgeAgainstGoldChart(
   { Plot, draw }: Drawing,
-  { judgeAgainstGold, byJudge }: RiskReport,
+  report: RiskReport,
   methods: readonly MethodSeries[],
 ): Figure[] {
+  const { judgeAgainstGold, byJudge } = report;
   if (!judgeAgainstGold) return [];
+  const finals = methods.flatMap(({ outcomes }) =>
+    outcomes.flatMap(({ run }) => (run.status === 'completed' ? [run.final] : [])),
+  );
+  const [gold, judge] = (['gold', 'judge'] as const).map((measure) =>
+    numberFormat([standardDeviation(finals.flatMap((final) => final[measure] ?? []))]),
+  ) as [NumberFormat, NumberFormat];
   const correlation = `Pearson ${fixed(judgeAgainstGold.pearson)} ${interval(judgeAgainstGold.pearsonCi95)}, Spearman ${fixed(judgeAgainstGold.spearman)}`;
   const picture = draw(`Judge score against gold value over ${judgeAgainstGold.n} runs: ${correlation}.`, {
     ...square,
@@ -25,7 +32,7 @@ export function judgeAgainstGoldChart(
             ? [
                 {
                   ...run.final,
-                  words: `${runName(run)}: gold ${fixed(run.final.gold)}, judge ${fixed(run.final.judge)}`,
+                  words: `${runName(run)}: gold ${gold.fixed(run.final.gold)}, judge ${judge.fixed(run.final.judge)}`,
                 },
               ]
             : [],
@@ -50,9 +57,14 @@ function trustInJudge({ worse, comparisons }: JudgeReport): string {
   const runs = both + goldOnly + judgeOnly + neither;
   const verdicts = comparisons.map(
     ({ a, b, varianceRatio, verdict }) =>
-      ` By the judge alone, ${b} against ${a}: ${verdict}, variance ratio ${fixed(varianceRatio.value)} ${interval(varianceRatio.ci95)}.`,
+      ` By the judge alone, ${b} against ${a}: ${verdict}, variance ratio ${ratioText(varianceRatio)}.`,
   );
   return ` Worse than they began are ${both + goldOnly} of ${runs} runs by gold and ${both + judgeOnly} by the judge, ${both} of them the same.${verdicts.join('')}`;
+}
+
+function ratioText({ value, ci95 }: Comparison['varianceRatio']): string {
+  const { fixed: format } = numberFormat([value, ci95 && ci95[0]]);
+  return `${format(value)} ${interval(ci95, format)}`.trim();
 }
 
 /** Gain of b against gain of a over the pairs of one comparison. */
@@ -70,6 +82,7 @@ export function pairsChart(
     own.completed && other.completed ? [{ a: own.completed.gain, b: other.completed.gain, run: own.run }] : [],
   );
   if (points.length === 0) return [];
+  const { signed } = reportFormats(report).value;
   const ends = points.flatMap((point) => [point.a, point.b]);
   const domain = extent(ends);
   const above = points.filter((point) => point.b > point.a).length;

@@ -1,17 +1,20 @@
 import { mean, standardDeviation, type Outcome, type RiskReport } from '@surefoot/risk';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
-import { measureName, runWords, type MethodSeries } from './method-series';
-import { fixed, signed } from './numbers';
+import { measureName, reportFormats, runWords, type MethodSeries, type ReportFormats } from './method-series';
+import type { NumberFormat } from './numbers';
 
 const rowHeight = 92;
 
 /** The gains of all runs, a row a method. */
 export function gainChart(drawing: Drawing, report: RiskReport, methods: readonly MethodSeries[]): Figure[] {
+  const formats = reportFormats(report);
   return stripChart(drawing, methods, {
     title: 'Final gains',
     axis: `gain in ${measureName(report)}`,
-    format: signed,
+    formats,
+    format: formats.value,
+    centre: 'signed',
     reference: 0,
     valueOf: ({ gain }) => gain,
     caption:
@@ -20,11 +23,14 @@ export function gainChart(drawing: Drawing, report: RiskReport, methods: readonl
 }
 
 /** The final KL of all runs, a row a method. */
-export function finalKlChart(drawing: Drawing, methods: readonly MethodSeries[]): Figure[] {
+export function finalKlChart(drawing: Drawing, report: RiskReport, methods: readonly MethodSeries[]): Figure[] {
+  const formats = reportFormats(report);
   return stripChart(drawing, methods, {
     title: 'Final KL',
     axis: 'KL to the start policy (nats)',
-    format: fixed,
+    formats,
+    format: formats.kl,
+    centre: 'fixed',
     valueOf: ({ kl }) => kl,
     caption:
       'Each mark is a run: how far its final policy is from its start. The line is the mean, the bar one standard deviation to each side. The means must match within 15 % for the methods to be comparable.',
@@ -35,7 +41,12 @@ interface Strip {
   title: string;
   /** Name of the quantity, with its unit. */
   axis: string;
-  format: (value: number) => string;
+  /** Of all quantities, for the words of a mark. */
+  formats: ReportFormats;
+  /** Of this quantity. */
+  format: NumberFormat;
+  /** Whether means have a sign. */
+  centre: keyof NumberFormat;
   /** A value to mark by a dashed line. */
   reference?: number;
   valueOf: (completed: NonNullable<Outcome['completed']>) => number;
@@ -48,14 +59,14 @@ function stripChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[], s
       name,
       style,
       points: outcomes.flatMap((outcome) =>
-        outcome.completed ? [{ value: strip.valueOf(outcome.completed), words: runWords(outcome) }] : [],
+        outcome.completed ? [{ value: strip.valueOf(outcome.completed), words: runWords(outcome, strip.formats) }] : [],
       ),
     }))
     .map((row) => ({ ...row, values: row.points.map(({ value }) => value) }))
     .filter(({ values }) => values.length > 0)
     .map((row) => ({ ...row, mean: mean(row.values), sd: standardDeviation(row.values) }));
   if (rows.length === 0) return [];
-  const words = rows.map((row) => `${row.name} ${spread(row, strip.format)} over ${row.values.length} runs`);
+  const words = rows.map((row) => `${row.name} ${spread(row, strip)} over ${row.values.length} runs`);
   const picture = draw(`${strip.title}: ${words.join('; ')}.`, {
     height: rows.length * rowHeight + 44,
     marginTop: 4,
@@ -68,7 +79,7 @@ function stripChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[], s
       ...(strip.reference === undefined
         ? []
         : [Plot.ruleX([strip.reference], { stroke: 'currentColor', strokeDasharray: '3 3' })]),
-      ...rows.flatMap((row) => stripMarks(Plot, row, strip.format)),
+      ...rows.flatMap((row) => stripMarks(Plot, row, strip)),
     ],
   });
   return [{ title: strip.title, picture, caption: strip.caption }];
@@ -82,12 +93,12 @@ interface StripRow extends Pick<MethodSeries, 'name' | 'style'> {
   sd: number;
 }
 
-function stripMarks(Plot: Drawing['Plot'], row: StripRow, format: (value: number) => string) {
+function stripMarks(Plot: Drawing['Plot'], row: StripRow, strip: Strip) {
   const { name, style, points, mean: centre, sd } = row;
   const half = Number.isNaN(sd) ? 0 : sd;
   const fy = () => name;
   return [
-    rowLabel(Plot, name, `${name}: ${spread(row, format)}`),
+    rowLabel(Plot, name, `${name}: ${spread(row, strip)}`),
     Plot.rect([name], {
       fy,
       x1: centre - half,
@@ -115,6 +126,6 @@ function stripMarks(Plot: Drawing['Plot'], row: StripRow, format: (value: number
   ];
 }
 
-function spread({ mean: centre, sd }: StripRow, format: (value: number) => string): string {
-  return Number.isNaN(sd) ? `mean ${format(centre)}` : `mean ${format(centre)}, sd ${fixed(sd)}`;
+function spread({ mean: own, sd }: StripRow, { format, centre }: Strip): string {
+  return `mean ${format[centre](own)}${Number.isNaN(sd) ? '' : `, sd ${format.fixed(sd)}`}`;
 }

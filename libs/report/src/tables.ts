@@ -1,7 +1,7 @@
 import type { Comparison, Interval, RiskReport, RunRecord } from '@surefoot/risk';
 import { html, type SafeHtml } from './html';
-import { measureName, type MethodSeries } from './method-series';
-import { fixed, interval, percent, pValue, signed } from './numbers';
+import { measureName, reportFormats, type MethodSeries } from './method-series';
+import { fixed, interval, numberFormat, percent, pValue } from './numbers';
 
 interface Table<Row> {
   caption: string;
@@ -47,6 +47,8 @@ function sortKey<Row>({ value }: Table<Row>['columns'][number], row: Row): SafeH
 
 /** What the runs of each method came to. */
 export function methodTable(report: RiskReport): SafeHtml {
+  const formats = reportFormats(report);
+  const { fixed: value, signed } = formats.value;
   return table({
     caption: `Methods: gains in ${measureName(report)}, with 95 % intervals in brackets`,
     rows: Object.entries(report.methods),
@@ -62,7 +64,7 @@ export function methodTable(report: RiskReport): SafeHtml {
       {
         header: 'sd of gains',
         value: ([, { gain }]) => gain.sd,
-        cell: ([, { gain }]) => withInterval(fixed(gain.sd), gain.sdCi95),
+        cell: ([, { gain }]) => withInterval(value(gain.sd), gain.sdCi95, value),
       },
       { header: 'median', value: ([, { gain }]) => gain.median, cell: ([, { gain }]) => signed(gain.median) },
       { header: 'worst', value: ([, { gain }]) => gain.min, cell: ([, { gain }]) => signed(gain.min) },
@@ -77,19 +79,24 @@ export function methodTable(report: RiskReport): SafeHtml {
         value: ([, { worse }]) => worse.p,
         cell: ([, { worse }]) => withInterval(`${worse.count} of ${worse.n}`, worse.ci95, percent),
       },
-      { header: 'peak', value: ([, { peak }]) => peak.mean, cell: ([, { peak }]) => fixed(peak.mean) },
+      { header: 'peak', value: ([, { peak }]) => peak.mean, cell: ([, { peak }]) => value(peak.mean) },
       {
         header: 'drop from peak',
         value: ([, { dropFromPeak }]) => dropFromPeak.mean,
-        cell: ([, { dropFromPeak }]) => fixed(dropFromPeak.mean),
+        cell: ([, { dropFromPeak }]) => value(dropFromPeak.mean),
       },
-      { header: 'final KL (nats)', value: ([, { kl }]) => kl.mean, cell: ([, { kl }]) => fixed(kl.mean) },
+      { header: 'final KL (nats)', value: ([, { kl }]) => kl.mean, cell: ([, { kl }]) => formats.kl.fixed(kl.mean) },
     ],
   });
 }
 
 /** Every other method against the first. */
-export function comparisonTable({ comparisons }: RiskReport): SafeHtml {
+export function comparisonTable(report: RiskReport): SafeHtml {
+  const { comparisons } = report;
+  const { signed } = reportFormats(report).value;
+  const { fixed: ratio } = numberFormat(
+    comparisons.flatMap(({ varianceRatio: { value, ci95 } }) => [value, ci95 && ci95[0]]),
+  );
   return table<Comparison>({
     caption: 'Comparisons of each method (b) with the first (a); unpaired tests are named so',
     rows: comparisons,
@@ -105,7 +112,7 @@ export function comparisonTable({ comparisons }: RiskReport): SafeHtml {
       {
         header: 'variance ratio a / b',
         value: ({ varianceRatio }) => varianceRatio.value,
-        cell: ({ varianceRatio }) => withInterval(fixed(varianceRatio.value), varianceRatio.ci95),
+        cell: ({ varianceRatio }) => withInterval(ratio(varianceRatio.value), varianceRatio.ci95, ratio),
       },
       {
         header: 'Pitman–Morgan p',
@@ -134,6 +141,7 @@ export function comparisonTable({ comparisons }: RiskReport): SafeHtml {
 
 /** Every run with its seed. */
 export function runTable(report: RiskReport, runs: readonly RunRecord[], methods: readonly MethodSeries[]): SafeHtml {
+  const formats = reportFormats(report);
   const gains = new Map(
     methods.flatMap(({ outcomes }) => outcomes.map(({ run, completed }) => [run, completed?.gain] as const)),
   );
@@ -146,17 +154,17 @@ export function runTable(report: RiskReport, runs: readonly RunRecord[], methods
       { header: 'seed', cell: ({ seed }) => seed },
       { header: 'status', cell: ({ status }) => status },
       { header: 'iterations', cell: ({ iterations }) => iterations },
-      { header: 'gain', value: (run) => gains.get(run), cell: (run) => signed(gains.get(run)) },
+      { header: 'gain', value: (run) => gains.get(run), cell: (run) => formats.value.signed(gains.get(run)) },
       {
         header: 'final KL (nats)',
         value: (run) => (run.status === 'completed' ? run.final.kl : null),
-        cell: (run) => fixed(run.status === 'completed' ? run.final.kl : null),
+        cell: (run) => formats.kl.fixed(run.status === 'completed' ? run.final.kl : null),
       },
       { header: 'seconds', value: ({ seconds }) => seconds, cell: ({ seconds }) => fixed(seconds, 1) },
     ],
   });
 }
 
-function withInterval(value: string, ends: Interval | null, format?: (value: number) => string): SafeHtml {
+function withInterval(value: string, ends: Interval | null, format: (value: number) => string): SafeHtml {
   return html`${value} <small>${interval(ends, format)}</small>`;
 }

@@ -1,8 +1,8 @@
 import { quantile, type MethodSummary, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { lineLegend, type Figure } from './figure';
-import { measureName, runWords, type MethodSeries } from './method-series';
-import { extent, fixed } from './numbers';
+import { measureName, reportFormats, runWords, type MethodSeries } from './method-series';
+import { extent, type NumberFormat } from './numbers';
 
 /** Where the runs of a method stand at one iteration. */
 interface Band {
@@ -18,10 +18,14 @@ export function trajectoryCharts(
   report: RiskReport,
   methods: readonly MethodSeries[],
 ): Figure[] {
+  const formats = reportFormats(report);
+  const { fixed } = formats.value;
   const all = methods.map((method) => ({
     method,
     runs: trajectoriesOf(method, report.measure),
-    words: method.outcomes.filter(({ run }) => (run.trajectory[report.measure] ?? []).length > 0).map(runWords),
+    words: method.outcomes
+      .filter(({ run }) => (run.trajectory[report.measure] ?? []).length > 0)
+      .map((outcome) => runWords(outcome, formats)),
   }));
   const start = report.initial.mean;
   const values = [...all.flatMap(({ runs }) => runs.flat()), ...(start === null ? [] : [start])];
@@ -37,10 +41,9 @@ export function trajectoryCharts(
         {
           height: 260,
           marginRight: 38,
-          x: { label: 'iteration', ticks: 6 },
+          x: iterationAxis(bands.length),
           y: { label: measureName(report), domain, nice: true, grid: true, ticks: 6 },
           marks: [
-            Plot.areaY(bands, { x: 'iteration', y1: 'low', y2: 'high', fill: style.color, fillOpacity: 0.22 }),
             Plot.line(points, {
               x: 'iteration',
               y: 'value',
@@ -48,7 +51,13 @@ export function trajectoryCharts(
               stroke: style.color,
               strokeOpacity: 0.45,
               strokeWidth: 0.8,
+              strokeLinecap: 'round',
               title: ({ run }) => words[run],
+            }),
+            // Above the runs: of many lines nobody sees which are the middle half.
+            Plot.areaY(bands, {
+              ...{ x: 'iteration', y1: 'low', y2: 'high', fill: style.color, fillOpacity: 0.3 },
+              ...{ stroke: 'var(--paper)', strokeWidth: 1, pointerEvents: 'none' },
             }),
             ...(start === null
               ? []
@@ -62,19 +71,24 @@ export function trajectoryCharts(
                     dx: 5,
                   }),
                 ]),
-            Plot.line(bands, { x: 'iteration', y: 'median', stroke: style.color, strokeWidth: 3 }),
+            ...['var(--paper)', style.color].map((stroke, i) =>
+              Plot.line(bands, {
+                ...{ x: 'iteration', y: 'median', stroke, strokeWidth: 5 - 2 * i, strokeLinecap: 'round' },
+                pointerEvents: 'none',
+              }),
+            ),
           ],
         },
       );
       return {
         title: name,
         picture,
-        caption: captionOf(report.methods[name] as MethodSummary, bands),
+        caption: captionOf(report.methods[name] as MethodSummary, bands, formats.value),
       };
     });
 }
 
-function captionOf({ n, worse, dropFromPeak }: MethodSummary, bands: readonly Band[]): string {
+function captionOf({ n, worse, dropFromPeak }: MethodSummary, bands: readonly Band[], { fixed }: NumberFormat): string {
   const highest = bands.reduce((best, band) => (band.median > best.median ? band : best));
   return (
     `The median is highest at iteration ${highest.iteration} of ${bands.length}. Runs end ${fixed(dropFromPeak.mean)} below ` +
@@ -83,7 +97,8 @@ function captionOf({ n, worse, dropFromPeak }: MethodSummary, bands: readonly Ba
 }
 
 /** Median and quartiles of the plain KL to the reference over the iterations, all methods in one chart. */
-export function klChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[]): Figure[] {
+export function klChart({ Plot, draw }: Drawing, report: RiskReport, methods: readonly MethodSeries[]): Figure[] {
+  const { fixed } = reportFormats(report).kl;
   const drawn = methods
     .map((method) => ({ method, bands: bandsOf(trajectoriesOf(method, 'kl')) }))
     .filter(({ bands }) => bands.length > 0);
@@ -91,7 +106,7 @@ export function klChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[
   const ends = drawn.map(({ method, bands }) => `${method.name} ends at ${fixed(bands.at(-1)?.median)} nats`);
   const picture = draw(`Median KL to the reference over the iterations: ${ends.join(', ')}.`, {
     height: 240,
-    x: { label: 'iteration', ticks: 6 },
+    x: iterationAxis(Math.max(...drawn.map(({ bands }) => bands.length))),
     y: { label: 'KL to the start policy (nats)', grid: true, zero: true, nice: true, ticks: 6 },
     marks: drawn.flatMap(({ method: { style }, bands }) => [
       Plot.areaY(bands, { x: 'iteration', y1: 'low', y2: 'high', fill: style.color, fillOpacity: 0.18 }),
@@ -101,6 +116,7 @@ export function klChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[
         stroke: style.color,
         strokeWidth: 2.5,
         strokeDasharray: style.dash,
+        strokeLinecap: 'round',
       }),
     ]),
   });
@@ -113,6 +129,17 @@ export function klChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[
       legend: drawn.map(({ method }) => lineLegend(method)),
     },
   ];
+}
+
+/** Whole iterations alone, and room on both sides of a single one. */
+function iterationAxis(iterations: number) {
+  const few = iterations <= 6;
+  return {
+    label: 'iteration',
+    domain: iterations === 1 ? [0.5, 1.5] : [1, iterations],
+    ticks: few ? Array.from({ length: iterations }, (_, i) => i + 1) : 6,
+    tickFormat: 'd',
+  };
 }
 
 function trajectoriesOf({ outcomes }: MethodSeries, quantity: 'gold' | 'judge' | 'kl'): number[][] {
