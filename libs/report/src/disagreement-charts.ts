@@ -21,6 +21,20 @@ export interface Text {
   response?: string;
 }
 
+/** How far the members of one ensemble are apart, in brief. */
+export interface EnsembleDisagreement {
+  /** Of the block that the ensemble belongs to. */
+  name: string;
+  members: number;
+  /** How many texts were scored. */
+  texts: number;
+  /** Over the texts. */
+  medianRange: number;
+  widestRange: number;
+  /** Mean rank correlation between two members; null where none of them varies. */
+  correlation: number | null;
+}
+
 /** What `reward disagree` measures, as far as it is drawn; what is absent is not drawn. */
 export interface DisagreementScores {
   texts: readonly Text[];
@@ -35,6 +49,8 @@ export interface DisagreementScores {
   spearman?: readonly (readonly (number | null)[])[];
   /** Other texts, such as those that the members were fitted to, and how often a range of `texts` is wider than one of these. */
   against?: { name: string; texts: readonly Text[]; wider: number; medianRatio: number | null };
+  /** Every ensemble of an experiment, in brief; all else is of the first. */
+  ensembles?: readonly EnsembleDisagreement[];
   /** How the range grows with the texts' distances; groups of growing distance. */
   distance?: {
     from: string;

@@ -5,7 +5,7 @@ export { renderDisagreement } from './disagreement-section';
 export { renderReport, type ReportContent } from './render-report';
 export { rewardBenchFigures } from './rewardbench-figures';
 export { readRuns, writeReport } from './write-report';
-export type { DisagreementScores } from './disagreement-charts';
+export type { DisagreementScores, EnsembleDisagreement } from './disagreement-charts';
 export type { RunSamples } from './samples';
 export type { BanditResult } from './bandit-charts';
 export type { RewardBenchScores } from './rewardbench-charts';

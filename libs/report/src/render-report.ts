@@ -37,15 +37,16 @@ export interface ReportContent {
 /** The report as one HTML page that needs no network, and no script to be read. */
 export async function renderReport(content: ReportContent): Promise<string> {
   const drawing = await createDrawing();
-  const { report, title, disagreement, rewardBench } = content;
-  const methods = methodSeries(report, content.runs);
+  const { report, runs, title, disagreement, rewardBench } = content;
+  const methods = methodSeries(report, runs);
+  const blocks = new Set(runs.map(({ block }) => block)).size;
   return page({
     kind: 'report',
     title,
     lead: overview(report, methods),
     sections: [
       ...experimentSections(drawing, content, methods),
-      ...(disagreement ? disagreementSections(drawing, disagreement) : []),
+      ...(disagreement ? disagreementSections(drawing, disagreement, { blocks }) : []),
       ...(rewardBench ? [rewardBenchSection(drawing, rewardBench)] : []),
       banditSection(drawing),
       ...textSections(content, methods),

@@ -168,6 +168,42 @@ describe('a whole report', () => {
   });
 });
 
+describe('the ensembles of several blocks', () => {
+  const section = async (more: Partial<ReturnType<typeof exampleDisagreement> & { ensembles: object[] }>) => {
+    const disagreement = { ...exampleDisagreement(), ...more } as ReportContent['disagreement'];
+    const { all } = parse(await renderReport(content(exampleRuns(40), { disagreement })));
+    const found = all('main section').find((each) => each.querySelector('h2')?.textContent?.includes('disagree'))!;
+    return { text: found.textContent!.replace(/\s+/g, ' '), table: found.querySelector('table') };
+  };
+  const ensemble = (name: string, medianRange: number, correlation: number | null) => ({
+    name,
+    members: 10,
+    texts: 200,
+    medianRange,
+    widestRange: 2 * medianRange,
+    correlation,
+  });
+  test('a line each, and whose the figures are', async () => {
+    const { text, table } = await section({
+      ensembles: [ensemble('data-11', 2.2, 0.4), ensemble('data-12', 0.012, null)],
+    });
+    expect(text).toContain('Figures and texts are those of one ensemble, that of data-11; the table has all 2.');
+    expect(table?.querySelector('caption')?.textContent).toContain('the figures above are those of data-11');
+    const rows = [...table!.querySelectorAll('tbody tr')].map((row) =>
+      [...row.querySelectorAll('th, td')].map((cell) => cell.textContent!.trim()),
+    );
+    expect(rows).toEqual([
+      ['data-11', '10', '200', '2.200', '4.400', '0.40'],
+      ['data-12', '10', '200', '0.012', '0.024', '–'],
+    ]);
+  });
+  test('where one alone was asked, that is said', async () => {
+    const { text, table } = await section({});
+    expect(text).toContain("Of the experiment's 2 ensembles, one was asked.");
+    expect(table).toBeNull();
+  });
+});
+
 describe('texts of users', () => {
   const hostile = `</style><script>alert(1)</script>"'><img src=x onerror=alert(1)>&amp;`;
   test('stay text wherever they stand', async () => {

@@ -149,7 +149,11 @@ export function runTable(report: RiskReport, runs: readonly RunRecord[], methods
     caption: `Runs: gain in ${measureName(report)}`,
     rows: runs.toSorted((a, b) => a.index - b.index),
     columns: [
-      { header: 'run', value: ({ index }) => index, cell: ({ method, block, run }) => `${method} ${block} ${run}` },
+      {
+        header: 'run',
+        value: ({ index }) => index,
+        cell: ({ method, block, run }) => `${method}, ${block}, run ${run}`,
+      },
       { header: 'member', cell: ({ member }) => member ?? '–' },
       { header: 'seed', cell: ({ seed }) => seed },
       { header: 'status', cell: ({ status }) => status },

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { DomainError } from '@surefoot/errors';
 import type { Scorer } from '../scorer';
 import { builtinPairsOf } from './builtin-task';
-import { readDisagreement, writeDisagreementSample } from './disagreement-sample';
+import { readDisagreement, readDisagreements, writeDisagreementSample } from './disagreement-sample';
 
 let out: string;
 beforeEach(async () => {
@@ -46,6 +46,42 @@ test('without known pairs: the start policy against what the run answers after t
   expect(found.against?.name).toBe('responses after training (vanilla-data-11-0)');
   expect(found.against?.texts.map(({ range }) => range)).toEqual([9, 5, 14]);
   expect(found.distance).toBeUndefined();
+  expect(found.calibrated).toBe(true);
+});
+
+test('of every block a line, in the order in which they are noted; all else stays that of the first', async () => {
+  await writeDisagreementSample(out, { runId, block: 'data-11', scorer });
+  const alone = (await readDisagreement(out))!;
+  // Ranges 4 and 9 over two texts that the second member alone tells apart: no correlation.
+  const first = { name: 'data-11', members: 2, texts: 2, medianRange: 6.5, widestRange: 9, correlation: null };
+  expect(alone.ensembles).toEqual([first]);
+  // Raw scores of three members that rank the two texts alike, alike and the other way round.
+  const other: Scorer = {
+    ...scorer,
+    calibration: [1, 2, 3].map(() => ({ mean: 0, scale: 1 })),
+    tryScore: async (rows) => rows.map(({ response }) => [1, 2, -1].map((sign) => sign * response!.length)),
+  };
+  await writeDisagreementSample(out, { runId, block: 'data-12', scorer: other });
+  // The third text scores as well: lengths 4, 9 and 4, ranges 12, 27 and 12; correlations 1, -1, -1.
+  const second = { name: 'data-12', members: 3, texts: 3, medianRange: 12, widestRange: 27, correlation: -1 / 3 };
+  expect(await readDisagreement(out)).toEqual({ ...alone, ensembles: [first, second] });
+  await writeDisagreementSample(out, { runId, block: 'data-11', scorer: other });
+  expect(await readDisagreement(out)).toEqual({ ...alone, ensembles: [first, second] });
+});
+
+test('several folders: figures of the first that has any, and a line for every ensemble of all', async () => {
+  const [none, own, unnamed] = ['none', 'own', 'unnamed'].map((name) => join(out, name)) as [string, string, string];
+  for (const folder of [own, unnamed]) await cp(join(out, 'runs'), join(folder, 'runs'), { recursive: true });
+  await writeDisagreementSample(own, { runId, block: 'data-11', scorer });
+  await writeDisagreementSample(unnamed, { runId, scorer });
+  const found = (await readDisagreements([none, own, unnamed]))!;
+  expect(found.ensembles?.map(({ name, widestRange }) => [name, widestRange])).toEqual([
+    ['own/data-11', 9],
+    ['unnamed', 9],
+  ]);
+  expect(found.texts).toEqual((await readDisagreement(own))!.texts);
+  expect(await readDisagreements([none])).toBeUndefined();
+  expect((await readDisagreements([own]))!.ensembles?.map(({ name }) => name)).toEqual(['data-11']);
 });
 
 test('with the pairs: against their responses, and by distance from them', async () => {

@@ -5,7 +5,7 @@ import { readJson, readText } from '@surefoot/files';
 import { readRuns, writeReport as writeReportFiles, type RewardBenchScores } from '@surefoot/report';
 import { riskReport, verdictTexts, type RiskReport, type RunRecord } from '@surefoot/risk';
 import { readResolvedExperiment } from './config';
-import { readDisagreement } from './disagreement-sample';
+import { readDisagreements } from './disagreement-sample';
 import { experimentPath } from './experiment-file';
 import { planRuns } from './plan';
 import { collectRuns, writeRunsFile } from './runs-file';
@@ -39,7 +39,7 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
     title: hasConfiguration ? (await readResolvedExperiment(configuration)).config.name : basename(resolve(first)),
     report,
     runs,
-    disagreement: await readDisagreement(first),
+    disagreement: await readDisagreements(folders),
     rewardBench: await readRewardBench([first, dirname(html)]),
     samples: await readRunSamples(first, own[0]!, report.measure),
     config: hasConfiguration ? await readText(configuration) : undefined,
