@@ -1,6 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { writeReport } from './report';
 
@@ -41,4 +42,28 @@ test('another file of that name is named, not drawn', async () => {
     kind: 'invalid_argument',
     message: expect.stringContaining('rewardbench.json is no document of surefoot rewardbench'),
   });
+});
+
+test('of several folders, the best run and the worst are those of all, under the names that the tables have', async () => {
+  const folders = ['first', 'second'].map((name) => join(folder, name));
+  for (const [i, own] of folders.entries()) {
+    const lines = ['vanilla', 'variance-weighted-kl'].map((method, index) => ({
+      ...{ method, index, block: 'data-11', run: 0, member: 0, seed: 1000, status: 'completed', iterations: 1 },
+      // Gains of 1 and 2 in the first folder, of -1 and 4 in the second.
+      ...{ initial: { gold: 0 }, final: { gold: [1, 2, -1, 4][2 * i + index], kl: 3 }, trajectory: {} },
+    }));
+    for (const { method, final } of lines) {
+      const runFolder = join(own, 'runs', `${method}-data-11-0`);
+      await mkdir(runFolder, { recursive: true });
+      const response = (gold: number) => ({ response: `worth ${gold}`, gold });
+      const line = { index: 0, prompt: 'how ?', initial: response(0), final: response(final.gold!) };
+      await writeFile(join(runFolder, 'evaluation.jsonl.gz'), gzipSync(`${JSON.stringify(line)}\n`));
+    }
+    await writeFile(join(own, 'runs.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  }
+  const page = await readFile((await writeReport(folders)).html, 'utf8');
+  expect(page).toContain('Best run: variance-weighted-kl, second/data-11, run 0');
+  expect(page).toContain('Worst run: vanilla, second/data-11, run 0');
+  expect(page).toContain('<dd>worth 4</dd>');
+  expect(page).toContain('vanilla, first/data-11, run 0');
 });

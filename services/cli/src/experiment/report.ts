@@ -9,7 +9,7 @@ import { readDisagreements } from './disagreement-sample';
 import { experimentPath } from './experiment-file';
 import { planRuns } from './plan';
 import { collectRuns, writeRunsFile } from './runs-file';
-import { readRunSamples } from './run-samples';
+import { readRunSamples, type FolderRuns } from './run-samples';
 
 /** A report that has been written. */
 export interface WrittenReport {
@@ -30,21 +30,35 @@ export interface WrittenReport {
 export async function writeReport(folders: string[], page?: string): Promise<WrittenReport> {
   const [first] = folders as [string];
   const html = page ?? join(first, 'report.html');
-  const own = await Promise.all(folders.map(runsOf));
-  const runs = own.length === 1 ? own[0]! : together(folders, own);
+  const experiments = await Promise.all(
+    folders.map(async (folder) => ({
+      ...{ folder, runs: await runsOf(folder) },
+      prefix: folders.length === 1 ? '' : `${basename(resolve(folder))}/`,
+    })),
+  );
+  const runs = together(experiments);
   const report = riskReport(runs);
   const configuration = experimentPath(first);
-  const hasConfiguration = existsSync(configuration);
   await writeReportFiles(html, {
-    title: hasConfiguration ? (await readResolvedExperiment(configuration)).config.name : basename(resolve(first)),
+    title: existsSync(configuration)
+      ? (await readResolvedExperiment(configuration)).config.name
+      : basename(resolve(first)),
     report,
     runs,
     disagreement: await readDisagreements(folders),
     rewardBench: await readRewardBench([first, dirname(html)]),
-    samples: await readRunSamples(first, own[0]!, report.measure),
-    config: hasConfiguration ? await readText(configuration) : undefined,
+    samples: await readRunSamples(experiments, report.measure),
+    config: await readConfigurations(folders),
   });
   return { report, html, verdict: verdictOf(report) };
+}
+
+/** The experiments as resolved, each under the name of its folder where there are several; undefined where none has any. */
+async function readConfigurations(folders: string[]): Promise<string | undefined> {
+  const known = folders.filter((folder) => existsSync(experimentPath(folder)));
+  if (known.length === 0) return undefined;
+  const texts = await Promise.all(known.map((folder) => readText(experimentPath(folder))));
+  return texts.map((text, i) => (folders.length === 1 ? text : `# ${known[i]}\n${text}`)).join('\n');
 }
 
 /** What `rewardbench --out` left in one of the folders. */
@@ -75,13 +89,12 @@ async function runsOf(folder: string): Promise<RunRecord[]> {
 }
 
 /** Runs of several experiments: blocks are told apart by their folder, indices count on. */
-function together(folders: string[], own: RunRecord[][]): RunRecord[] {
+function together(experiments: FolderRuns[]): RunRecord[] {
   let offset = 0;
-  return own.flatMap((runs, i) => {
+  return experiments.flatMap(({ runs, prefix }) => {
     const start = offset;
     offset += Math.max(-1, ...runs.map(({ index }) => index)) + 1;
-    const name = basename(resolve(folders[i]!));
-    return runs.map((run) => ({ ...run, index: start + run.index, block: `${name}/${run.block}` }));
+    return runs.map((run) => ({ ...run, index: start + run.index, block: `${prefix}${run.block}` }));
   });
 }
 

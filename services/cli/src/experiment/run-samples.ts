@@ -41,10 +41,22 @@ export async function* readEvaluation(runFolder: string): AsyncGenerator<Evaluat
   }
 }
 
-/** Responses before and after training, of the best run and of the worst. */
-export async function readRunSamples(out: string, runs: RunRecord[], measure: Measure): Promise<RunSamples[]> {
-  const completed = outcomesOf(runs, measure)
-    .flatMap(({ run, completed: result }) => (result ? [{ run, gain: result.gain }] : []))
+/** The runs of an experiment folder. */
+export interface FolderRuns {
+  folder: string;
+  runs: RunRecord[];
+  /** What stands before the names of its blocks in a report of several folders. */
+  prefix: string;
+}
+
+/** Responses before and after training, of the best run of all and of the worst. */
+export async function readRunSamples(folders: FolderRuns[], measure: Measure): Promise<RunSamples[]> {
+  const completed = folders
+    .flatMap(({ folder, runs, prefix }) =>
+      outcomesOf(runs, measure).flatMap(({ run, completed: result }) =>
+        result ? [{ folder, prefix, run, gain: result.gain }] : [],
+      ),
+    )
     .sort((a, b) => b.gain - a.gain);
   const chosen = [
     ['Best run', completed[0]],
@@ -53,9 +65,10 @@ export async function readRunSamples(out: string, runs: RunRecord[], measure: Me
   const samples: RunSamples[] = [];
   for (const [title, entry] of chosen) {
     if (!entry) continue;
+    const { folder, prefix, gain } = entry;
     const { method, block, run } = entry.run;
-    const responses = await firstResponses(out, `${method}-${block}-${run}`, measure);
-    if (responses.length > 0) samples.push({ title, method, block, run, gain: entry.gain, responses });
+    const responses = await firstResponses(folder, `${method}-${block}-${run}`, measure);
+    if (responses.length > 0) samples.push({ title, method, block: `${prefix}${block}`, run, gain, responses });
   }
   return samples;
 }
