@@ -49,9 +49,11 @@ export function createModel(
  *
  * @param seed of the head
  * @param headSd standard deviation of the head's weights
- * @throws DomainError resource_exhausted if the copy does not fit on the open backend
+ * @throws DomainError failed_precondition where the model has an adapter, which the copy would be without; resource_exhausted if the
+ *   copy does not fit on the open backend
  */
 export function withRewardHead(model: LanguageModel, seed: number | bigint, headSd = 0.02): LanguageModel {
+  refuseAdapter(model);
   const config: ModelConfig = { ...model.config, head: 'reward', tiedHead: false };
   assertWeightsFit(config, 'a reward model on this trunk');
   const parameters = new Map<string, tf.Variable>();
@@ -165,10 +167,14 @@ function sizeOf(shape: number[]): number {
  *   it does not fit beside what there is
  */
 export function cloneModel(model: LanguageModel): LanguageModel {
-  if (model.adapter)
-    throw new DomainError('failed_precondition', 'a model with an adapter cannot be copied: merge the adapter first');
+  refuseAdapter(model);
   if (model.weights?.form !== 'bf16-mapped') assertWeightsFit(model.config, 'a copy of the model');
   const parameters = new Map<string, tf.Variable>();
   for (const [name, parameter] of model.parameters) parameters.set(name, copyOf(parameter));
   return { ...model, parameters };
+}
+
+function refuseAdapter({ adapter }: LanguageModel): void {
+  if (adapter)
+    throw new DomainError('failed_precondition', 'a model with an adapter cannot be copied: merge the adapter first');
 }

@@ -13,6 +13,7 @@ import {
   rewardScores,
   sequenceLogProbabilities,
   trainableParameters,
+  withRewardHead,
 } from './index';
 import { randomSequences, tinyModel } from './testing';
 
@@ -128,7 +129,7 @@ describe('models', () => {
     }).toNotLeakTensors();
   });
 
-  test('a clone has the same parameters frozen; a model with an adapter is not cloned', () => {
+  test('a clone has the same parameters frozen; a model with an adapter is not cloned, nor given a reward head without it', () => {
     const model = tinyModel();
     model.parameters.get('transformer.wpe.weight')!.trainable = false;
     const clone = cloneModel(model);
@@ -136,6 +137,7 @@ describe('models', () => {
     expect(trainableParameters(clone).size).toBe(clone.parameters.size - 1);
     const adapted = createAdapter(model, { r: 2, targetModules: 'all-linear' }, 1);
     expect(() => cloneModel(adapted)).toThrow('cannot be copied: merge the adapter first');
+    expect(() => withRewardHead(adapted, 1)).toThrow('cannot be copied: merge the adapter first');
     disposeModel(adapted);
     disposeModel(clone);
   });
