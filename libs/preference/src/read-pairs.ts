@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { readRows, type Row } from '@surefoot/files';
+import { inputName, readRows, type Row } from '@surefoot/files';
 import { sniffLayout, type ColumnLayout, type LayoutReader, type RowContent } from './column-layout';
 import { withColumns, type Columns } from './columns';
 import { parsePair, type PreferencePair } from './preference-pair';
@@ -67,9 +67,9 @@ export async function readPairs(
       files.reduce((total, file) => total + file[key], 0);
     const [first] = found.invalid;
     throw invalid(
-      `${paths.join(', ')}: no preference pair found in ${sum('rows')} rows (${found.invalid.length} malformed rows, ` +
+      `${paths.map(inputName).join(', ')}: no preference pair found in ${sum('rows')} rows (${found.invalid.length} malformed rows, ` +
         `${sum('ties')} ties, ${sum('withoutCommonPrefix')} without a common prefix, ${sum('ofOtherSplits')} of other splits)` +
-        (first ? `; the first malformed one: ${first.reason}` : ''),
+        (first ? `; the first malformed one, ${first.file} line ${first.line}: ${first.reason}` : ''),
     );
   }
   return { ...found, files };
@@ -86,8 +86,9 @@ interface Found {
 }
 
 async function readFile(path: string, options: ReadPairsOptions, found: Found): Promise<PairFile> {
+  const name = inputName(path);
   const file: PairFile = {
-    ...{ file: path, layout: null, meaning: 'no rows', rows: 0, pairs: 0, ties: 0, withoutCommonPrefix: 0, invalid: 0 },
+    ...{ file: name, layout: null, meaning: 'no rows', rows: 0, pairs: 0, ties: 0, withoutCommonPrefix: 0, invalid: 0 },
     ...{ splits: {}, ofOtherSplits: 0 },
   };
   let read: LayoutReader | undefined;
@@ -107,9 +108,9 @@ async function readFile(path: string, options: ReadPairsOptions, found: Found): 
     return read(row);
   };
   const refuse = ({ number, place }: Place, { kind, message }: DomainError) => {
-    if (!options.skipInvalid) throw new DomainError(kind, `${path} ${place}: ${message}`);
+    if (!options.skipInvalid) throw new DomainError(kind, `${name} ${place}: ${message}`);
     file.invalid += 1;
-    found.invalid.push({ file: path, line: number, reason: message });
+    found.invalid.push({ file: name, line: number, reason: message });
   };
   const attempt = <Result>(place: Place, body: () => Result): Result | undefined => {
     try {
@@ -133,7 +134,7 @@ async function readFile(path: string, options: ReadPairsOptions, found: Found): 
       const pairs = attempt(place, () => content.map(parsePair)) ?? [];
       file.pairs += pairs.length;
       found.pairs.push(...pairs);
-      found.places.push(...pairs.map(() => ({ file: path, line: place.number })));
+      found.places.push(...pairs.map(() => ({ file: name, line: place.number })));
     }
   }
   if (half) refuse(half, unpaired);

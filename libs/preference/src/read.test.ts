@@ -107,7 +107,9 @@ describe('readPairs', () => {
   test('refuses a file without a pair', async () => {
     await expect(readPairs([await file('none.jsonl', '')])).rejects.toThrow('no preference pair');
     const bad = await file('all-bad.jsonl', '{}');
-    await expect(readPairs([bad], { skipInvalid: true })).rejects.toThrow('1 malformed rows');
+    await expect(readPairs([bad], { skipInvalid: true })).rejects.toThrow(
+      `1 malformed rows, 0 ties, 0 without a common prefix, 0 of other splits); the first malformed one, ${bad} line 1: prompt is missing`,
+    );
   });
 });
 

@@ -183,9 +183,8 @@ describe('fitEnsemble', () => {
       { index: 0, reason: expect.stringContaining('at most 32 fit') },
       { index: 21, reason: expect.stringContaining('not in the vocabulary') },
     ]);
-    await expect(fitEnsemble(options({ out: `${out}-none`, pairs: [long] }))).rejects.toThrow(
-      'none of 1 pairs can be used',
-    );
+    const none = options({ out: `${out}-none`, pairs: [long], firstPlaces: { pairs: 'a.jsonl line 3' } });
+    await expect(fitEnsemble(none)).rejects.toThrow('none of 1 pairs can be used; the first, a.jsonl line 3: the ');
     expect(existsSync(`${out}-none`)).toBe(false);
   });
 

@@ -97,8 +97,8 @@ export async function openFit(options: FitOptions): Promise<EnsembleFit> {
   const { kind = 'full', out, name, created, evalPairs = [], members: count, onProgress } = options;
   const fit = await kindsOfEnsemble[kind].openFit(options, resolved);
   try {
-    const fitted = encodable(fit, options.pairs, 'pairs');
-    const held = encodable(fit, evalPairs, 'held-out pairs');
+    const fitted = encodable(fit, options.pairs, 'pairs', options.firstPlaces?.pairs);
+    const held = encodable(fit, evalPairs, 'held-out pairs', options.firstPlaces?.evalPairs);
     const places = Array.from({ length: count }, (_, k) => ({ path: `member-${k}`, seed: 1000 * options.seed + k }));
     const isThere = ({ path }: { path: string }) => existsSync(join(out, path));
     const progressOf =
@@ -146,13 +146,18 @@ async function named(what: string, fit: () => Promise<void>): Promise<void> {
   }
 }
 
-function encodable({ tokenizer, maxTokens }: MemberFit, pairs: PreferencePair[], what: string): EncodedPairs {
+function encodable(
+  { tokenizer, maxTokens }: MemberFit,
+  pairs: PreferencePair[],
+  what: string,
+  firstPlace?: string,
+): EncodedPairs {
   const result = encodePairs(tokenizer, pairs, maxTokens);
   const [first] = result.skipped;
   if (first && result.encoded.length === 0)
     throw new DomainError(
       'invalid_argument',
-      `none of ${pairs.length} ${what} can be used; the first: ${first.reason}`,
+      `none of ${pairs.length} ${what} can be used; the first${firstPlace === undefined ? '' : `, ${firstPlace}`}: ${first.reason}`,
     );
   return result;
 }

@@ -35,6 +35,8 @@ export interface FitOptions extends Partial<MemberTraining>, StartingPointOption
   created?: string;
   /** Pairs that the members are not fitted to, for the report. */
   evalPairs?: PreferencePair[];
+  /** Where the first pair and the first held-out pair were read, for the error where none can be used. */
+  firstPlaces?: { pairs?: string; evalPairs?: string };
   onProgress?: (progress: FitProgress) => void;
 }
 

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readRows } from '@surefoot/files';
+import { inputName, readRows } from '@surefoot/files';
 import { parsePair } from '../preference-pair';
 import { describe, invalid, parseFlag, parseId, parsePrompt, parseRow, parseText, type Prompt } from '../prompt';
 import type { InvalidRow } from '../read-pairs';
@@ -38,21 +38,21 @@ export interface BenchmarkItem {
  */
 export async function readBenchmark(paths: string[], onInvalid?: (row: InvalidRow) => void): Promise<BenchmarkItem[]> {
   const twice = paths.find((path, i) => paths.indexOf(path) < i);
-  if (twice !== undefined) throw invalid(`${twice} is named twice: its rows would count twice`);
+  if (twice !== undefined) throw invalid(`${inputName(twice)} is named twice: its rows would count twice`);
   const items: BenchmarkItem[] = [];
   for (const path of paths) {
-    const before = items.length;
+    const [name, before] = [inputName(path), items.length];
     for await (const { number, place, value, problem } of readRows(path)) {
       try {
         if (problem !== undefined) throw invalid(problem);
-        items.push({ place: `${path} ${place}`, ...parseItem(value, number, subsetOfFile(path)) });
+        items.push({ place: `${name} ${place}`, ...parseItem(value, number, subsetOfFile(path)) });
       } catch (error) {
         if (!(error instanceof DomainError)) throw error;
-        if (!onInvalid) throw new DomainError(error.kind, `${path} ${place}: ${error.message}`, { cause: error });
-        onInvalid({ file: path, line: number, reason: error.message });
+        if (!onInvalid) throw new DomainError(error.kind, `${name} ${place}: ${error.message}`, { cause: error });
+        onInvalid({ file: name, line: number, reason: error.message });
       }
     }
-    if (items.length === before) throw invalid(`${path}: no item of a benchmark found`);
+    if (items.length === before) throw invalid(`${name}: no item of a benchmark found`);
   }
   return items;
 }

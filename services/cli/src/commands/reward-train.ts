@@ -11,7 +11,7 @@ import { withClaim } from '../local/pid-file';
 import { weights } from '../model-options';
 import { backend, flag, integer, number, option, seed, text } from '../option';
 import { pairOptions, readPairFiles } from '../pair-files';
-import { skippedPairs } from '../skipped-pairs';
+import { firstPlaces, skippedPairs } from '../skipped-pairs';
 
 export const rewardTrain = defineCommand({
   name: 'reward train',
@@ -52,6 +52,7 @@ export const rewardTrain = defineCommand({
       name: training.name ?? ensembleName(training.out),
       pairs,
       evalPairs,
+      firstPlaces: firstPlaces(places),
       base,
       config: like === undefined ? undefined : parseModelConfig(await readJson(like), like),
       tokenizerFolder: tokenizer,
