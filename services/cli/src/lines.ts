@@ -2,7 +2,7 @@ import { DomainError } from '@surefoot/errors';
 import { createWholeFile, inputName, readRows, type WholeFile } from '@surefoot/files';
 import { z } from 'zod';
 import type { Context } from './command';
-import { Interrupted, throwIfInterrupted } from './failure';
+import { Interrupted, throwIfInterrupted, UsageError } from './failure';
 import { option, text } from './option';
 import { toJson, type Terminal } from './terminal';
 
@@ -14,6 +14,12 @@ export const rolloutLine =
   '{"id", "prompt", "response"}, to which the end token is added unless "truncated" is true, or {"id", "ids"} of both, taken as they are';
 /** `--out`, for commands that write lines. */
 export const outFile = option('<file>', 'JSON lines to write; - for stdout', text.default('-'));
+
+/** @throws UsageError where two of the files are stdin, of which the second would find nothing left */
+export function refuseSecondStdin(files: readonly (string | undefined)[]): void {
+  if (files.filter((file) => file === '-').length > 1)
+    throw new UsageError('stdin (-) can be read only once: give a file for the others');
+}
 
 /** One input line that has the right form. */
 export interface InputLine<Value> {

@@ -1,5 +1,6 @@
 import { readText } from '@surefoot/files';
 import { parse } from 'yaml';
+import type { z } from 'zod';
 import { UsageError } from './failure';
 import { flagName, type OptionSpecs } from './option';
 
@@ -22,7 +23,7 @@ export async function readOptions(
   for (const [name, { schema, variable }] of Object.entries(specs)) {
     const fromEnvironment = (variable && env[variable]) || undefined;
     const { success, data, error } = schema.safeParse(values[name] ?? fromEnvironment);
-    const reasons = () => error!.issues.map((issue) => issue.message).join(', ');
+    const reasons = () => error!.issues.map(messageOf).join(', ');
     if (success) options[name] = data;
     else if (values[name] === undefined && fromEnvironment) problems.push(`${variable} ${reasons()}`);
     else if (values[name] === undefined) problems.push(`${flagName(name)} is required`);
@@ -30,6 +31,11 @@ export async function readOptions(
   }
   if (problems.length > 0) throw new UsageError(`${problems.join('; ')} (see surefoot ${command} --help)`);
   return options;
+}
+
+/** What is wrong with a value; of one that must be among several, the library's words say it in code. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_value' ? `must be one of ${issue.values.join(', ')}` : issue.message;
 }
 
 async function readOptionsFile(specs: OptionSpecs, file: string): Promise<Record<string, unknown>> {

@@ -1,6 +1,8 @@
 import { DomainError } from '@surefoot/errors';
 import { parseColumns, readPairs, type PairFile, type PreferencePair, type RowPlace } from '@surefoot/preference';
 import { z } from 'zod';
+import { counted } from './counted';
+import { refuseSecondStdin } from './lines';
 import { flag, option, text, texts } from './option';
 import type { Terminal } from './terminal';
 
@@ -33,10 +35,11 @@ export interface ReadPairs {
 /** Reads the files of pairs, and notes what was recognised in each and which rows were left out. */
 export async function readPairFiles(options: PairOptions, { note }: Pick<Terminal, 'note'>): Promise<ReadPairs> {
   const { columns, skipInvalid } = options;
+  refuseSecondStdin([...options.pairs, ...(options.evalPairs ?? [])]);
   const read = async (files: string[], split: string | undefined) => {
     const found = await readPairs(files, { skipInvalid, columns, split });
     for (const { file, line, reason } of found.invalid) note(`skipped ${file} line ${line}: ${reason}`);
-    if (found.invalid.length > 0) note(`${found.invalid.length} malformed rows skipped`);
+    if (found.invalid.length > 0) note(`${counted(found.invalid.length, 'malformed row')} skipped`);
     found.files.map(describeFile).forEach(note);
     return found;
   };

@@ -1,10 +1,12 @@
 import { DomainError } from '@surefoot/errors';
+import { inputName } from '@surefoot/files';
 import { readRollouts, type InvalidRow, type RolloutLine, type RolloutRow } from '@surefoot/preference';
 import type { Context } from './command';
+import { counted } from './counted';
 import { inBatches, inFile, rolloutLine } from './lines';
 import { weights } from './model-options';
 import { flag, option } from './option';
-import { openScorer, scorerOptions, type ScorerChoice } from './scorer';
+import { isCalibrated, noteUncalibrated, openScorer, scorerOptions, type ScorerChoice } from './scorer';
 
 /** The options of commands that score a file of rollouts. */
 export const scoreFileOptions = {
@@ -44,16 +46,16 @@ export async function scoreFile(
   const rows = await readRollouts(options.in, options.skipInvalid ? noteRow : undefined);
   const { skipped, ...scored } = await scoreRollouts(rows, options, context, use);
   const all = malformed + skipped;
-  if (all > 0) context.terminal.note(`${all} rollouts skipped`);
+  if (all > 0) context.terminal.note(`${counted(all, 'rollout')} skipped`);
   return { ...scored, skipped: all };
 }
 
 /**
  * Scores rollouts of a file, a batch at a time; as {@link scoreFile}.
  *
- * @param rows with ids that differ
+ * @param rows with ids that differ; `source` is what messages call the file of one that is not from `--in`
  */
-export async function scoreRollouts<Row extends RolloutRow>(
+export async function scoreRollouts<Row extends RolloutRow & { source?: string }>(
   rows: Row[],
   options: ScorerChoice & { in: string; skipInvalid: boolean; raw?: boolean },
   context: Context,
@@ -63,33 +65,27 @@ export async function scoreRollouts<Row extends RolloutRow>(
   let scored = 0;
   const scorer = await openScorer(options, context);
   const calibration = options.raw ? scorer.calibration.map(() => ({ mean: 0, scale: 1 })) : scorer.calibration;
-  const isCalibrated = calibration.some(({ mean, scale }) => mean !== 0 || scale !== 1);
-  if (!isCalibrated && !options.raw) noteUncalibrated(options, context);
+  if (!options.raw) noteUncalibrated(scorer, options, context);
   const task = { label: 'score', unit: 'rollouts', size: scorer.batchSize };
   try {
     await inBatches(rows, context, task, async (batch) => {
       for (const [i, attempt] of (await scorer.tryScore(batch)).entries()) {
+        const row = batch[i]!;
         if (!(attempt instanceof DomainError)) {
           scored += 1;
           const scores = calibration.map(({ mean, scale }, k) => (attempt[k]! - mean) / scale);
-          await use(batch[i]!, scores, scorer.model);
-        } else if (options.skipInvalid) {
-          skipped += 1;
-          context.terminal.note(`skipped ${attempt.message}`);
-        } else throw attempt;
+          await use(row, scores, scorer.model);
+          continue;
+        }
+        const problem = `${row.source ?? inputName(options.in)} ${attempt.message}`;
+        if (!options.skipInvalid) throw new DomainError(attempt.kind, problem, { cause: attempt });
+        skipped += 1;
+        context.terminal.note(`skipped ${problem}`);
       }
     });
   } finally {
     scorer.close();
   }
-  if (scored === 0) throw new DomainError('invalid_argument', `${options.in}: no rollout can be scored`);
-  return { model: scorer.model, isCalibrated, skipped };
-}
-
-/** Of a model that is no ensemble there is nothing to say: it has one member, and no place to keep a calibration. */
-function noteUncalibrated({ ensemble, address }: ScorerChoice, { terminal }: Context): void {
-  const hint = `surefoot reward calibrate --ensemble ${ensemble ?? '<its folder>'} --in <rollouts>`;
-  if (ensemble !== undefined) terminal.note(`${ensemble} is not calibrated: scores are raw; ${hint}`);
-  else if (address !== undefined)
-    terminal.note(`the ensemble at ${address} is not calibrated: scores are raw; ${hint}, and start the service again`);
+  if (scored === 0) throw new DomainError('invalid_argument', `${inputName(options.in)}: no rollout can be scored`);
+  return { model: scorer.model, isCalibrated: isCalibrated(calibration), skipped };
 }

@@ -69,6 +69,27 @@ export async function openScorer(options: ScorerChoice, context: Context): Promi
   return options.address === undefined ? localScorer(folders[0]!, options, context) : remoteScorer(options.address);
 }
 
+/** Whether scores can be put in standard deviations of each member: not those of an ensemble imported and never calibrated. */
+export function isCalibrated(calibration: readonly Calibration[]): boolean {
+  return calibration.some(({ mean, scale }) => mean !== 0 || scale !== 1);
+}
+
+/**
+ * Says on stderr where scores are raw for want of a calibration. Of a model that is no ensemble there is nothing to say: it has one
+ * member, and no place to keep a calibration.
+ */
+export function noteUncalibrated(
+  { calibration }: Scorer,
+  { ensemble, address: at }: ScorerChoice,
+  { terminal }: Context,
+): void {
+  if (isCalibrated(calibration)) return;
+  const hint = `surefoot reward calibrate --ensemble ${ensemble ?? '<its folder>'} --in <rollouts>`;
+  if (ensemble !== undefined) terminal.note(`${ensemble} is not calibrated: scores are raw; ${hint}`);
+  else if (at !== undefined)
+    terminal.note(`the ensemble at ${at} is not calibrated: scores are raw; ${hint}, and start the service again`);
+}
+
 async function localScorer(
   folder: string,
   { adapter, weights = 'auto', backend: name }: ScorerChoice,

@@ -1,12 +1,16 @@
 import { banditFigures, solveBandit, type BanditResult } from '@surefoot/report';
 import { banditCases, banditModes, smallStepRisk, type BanditCase, type SmallStepRisk } from '@surefoot/risk';
 import { defineCommand } from '../command';
+import { counted } from '../counted';
 import { UsageError } from '../failure';
 import { writeFindings } from '../findings';
 import { integer, listOf, number, option, seed, text } from '../option';
 import { table } from '../table';
 
-const numbers = listOf(number()).refine((list) => list.length >= 2, 'needs at least two numbers');
+const severalOf = (each: ReturnType<typeof number>) =>
+  listOf(each).refine((list) => list.length >= 2, 'needs at least two numbers');
+const numbers = severalOf(number());
+const positiveNumbers = severalOf(number({ above: 0 }));
 
 export const bandit = defineCommand({
   name: 'bandit',
@@ -19,8 +23,8 @@ export const bandit = defineCommand({
       'true value of each arm; default four cases, for caution and against it',
       numbers.optional(),
     ),
-    sds: option('<numbers>', "standard deviation of a reward model's error on each arm", numbers.optional()),
-    reference: option('<numbers>', 'probabilities of the reference policy; default equal', numbers.optional()),
+    sds: option('<numbers>', "standard deviation of a reward model's error on each arm", positiveNumbers.optional()),
+    reference: option('<numbers>', 'probabilities of the reference policy; default equal', positiveNumbers.optional()),
     kl: option('<nats>', 'mean KL to the reference at which modes are compared', number({ above: 0 }).default(0.2)),
     members: option('<k>', 'reward models of the ensemble, which uwo, wco and soft-min ask', integer().default(10)),
     draws: option('<n>', 'ensembles that are drawn', integer({ min: 100, max: 1_000_000 }).default(20_000)),
@@ -48,6 +52,11 @@ export const bandit = defineCommand({
 
 function ownCase({ means, sds, reference }: { means?: number[]; sds?: number[]; reference?: number[] }): BanditCase {
   if (!means || !sds) throw new UsageError('arms of your own need both --means and --sds');
+  for (const [flag, list] of Object.entries({ '--sds': sds, '--reference': reference }))
+    if (list && list.length !== means.length)
+      throw new UsageError(
+        `${flag} has ${counted(list.length, 'number')}, and --means ${means.length}: one for each arm`,
+      );
   return {
     name: 'own',
     title: 'Your arms',

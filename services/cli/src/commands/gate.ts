@@ -10,7 +10,7 @@ import { runsFolder } from '../experiment/runs-file';
 import { UsageError } from '../failure';
 import { number, option, text } from '../option';
 
-const record = z.object({ status: z.string() });
+const record = z.object({ status: z.string(), error: z.object({ message: z.string() }).optional().catch(undefined) });
 
 export const gate = defineCommand({
   name: 'gate',
@@ -28,11 +28,13 @@ export const gate = defineCommand({
     const path = join(folder, 'run.json');
     const { data } = record.safeParse(await readJson(path));
     if (!data) throw new DomainError('failed_precondition', `${path} does not say how its run ended`);
-    if (data.status !== 'completed')
+    if (data.status !== 'completed') {
+      const reason = data.error ? ` (${data.error.message})` : '';
       throw new DomainError(
         'failed_precondition',
-        `run ${id} has not completed, it is ${data.status}: nothing to let through`,
+        `run ${id} ${data.status}${reason}: there is nothing to let through`,
       );
+    }
     const bound = gainLowerBound(await judgedValues(folder), confidence);
     const isEnough = bound.lower >= minGain;
     const sentence = `run ${id}: judged gain ${bound.mean.toFixed(3)}, above ${bound.lower.toFixed(3)} with ${Number((100 * confidence).toPrecision(6))} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
@@ -53,9 +55,14 @@ function findRun(dir: string, id: string | undefined): string {
     if (id !== undefined) throw new UsageError(`${dir} is a single run: leave out --run`);
     return dir;
   }
+  if (!existsSync(dir)) throw new DomainError('not_found', `${dir} does not exist`);
   const runs = runsFolder(dir);
   const ended = existsSync(runs) ? readdirSync(runs).filter((name) => hasEnded(join(runs, name))) : [];
-  if (ended.length === 0) throw new DomainError('not_found', `${dir} holds no run that has ended`);
+  if (ended.length === 0)
+    throw new DomainError(
+      'not_found',
+      `${dir} holds no run that has ended: give the folder of train, of an experiment, or of one run`,
+    );
   if (id === undefined && ended.length > 1)
     throw new UsageError(
       `${dir} holds ${ended.length} runs: name one by --run, such as ${ended.slice(0, 3).join(', ')}`,

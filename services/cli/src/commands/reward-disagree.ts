@@ -1,14 +1,18 @@
 import { basename } from 'node:path';
 import { DomainError } from '@surefoot/errors';
+import { inputName } from '@surefoot/files';
 import { readRollouts, type RolloutRow } from '@surefoot/preference';
 import { disagreementFigures, renderDisagreement } from '@surefoot/report';
 import { defineCommand, type Context } from '../command';
+import { counted } from '../counted';
 import {
   disagreementDocument,
   pairResponses,
   type DisagreementDocument,
   type ScoredText,
 } from '../disagreement-document';
+import { UsageError } from '../failure';
+import { refuseSecondStdin } from '../lines';
 import { option, text, texts } from '../option';
 import { pairOptions, readPairFiles } from '../pair-files';
 import { scoreFileOptions, scoreRollouts } from '../score-file';
@@ -18,6 +22,7 @@ import { writeFindings } from '../findings';
 interface Row extends RolloutRow {
   givenId: string | number;
   isOther: boolean;
+  source: string;
 }
 
 export const rewardDisagree = defineCommand({
@@ -38,6 +43,9 @@ export const rewardDisagree = defineCommand({
     out: option('<dir>', 'folder for disagreement.json, disagreement.html and figures', text),
   },
   async run(options, context) {
+    if (!options.pairs && (options.columns || options.split !== undefined))
+      throw new UsageError('--columns and --split say how --pairs are read: give both, or neither');
+    refuseSecondStdin([options.in, options.against, ...(options.pairs ?? [])]);
     const { rows, pairs, malformed, names } = await readTexts(options, context);
     const own: ScoredText[] = [];
     const others: ScoredText[] = [];
@@ -46,8 +54,13 @@ export const rewardDisagree = defineCommand({
       (isOther ? others : own).push({ id, prompt, response, scores });
     });
     const all = malformed + skipped;
-    if (all > 0) context.terminal.note(`${all} rollouts skipped`);
-    if (own.length === 0) throw new DomainError('invalid_argument', `${options.in}: no rollout can be scored`);
+    if (all > 0) context.terminal.note(`${counted(all, 'rollout')} skipped`);
+    if (own.length === 0) throw new DomainError('invalid_argument', `${names.own}: no rollout can be scored`);
+    if (others.length === 0 && rows.some(({ isOther }) => isOther))
+      throw new DomainError(
+        'invalid_argument',
+        `${names.others}: none can be scored, so there is nothing to compare with`,
+      );
     const found = disagreementDocument(
       { name: names.own, texts: own },
       {
@@ -88,7 +101,7 @@ async function readTexts(
       options.skipInvalid
         ? ({ line, reason }) => {
             malformed += 1;
-            terminal.note(`skipped ${file} line ${line}: ${reason}`);
+            terminal.note(`skipped ${inputName(file)} line ${line}: ${reason}`);
           }
         : undefined,
     );
@@ -98,14 +111,18 @@ async function readTexts(
   const found = pairs && (await readPairFiles({ ...settings, pairs }, terminal)).pairs;
   const others: (RolloutRow & { givenId?: string | number })[] =
     options.against !== undefined ? await read(options.against) : found ? pairResponses(found, own.length) : [];
-  const rows: Row[] = [
-    ...own.map((row) => ({ ...row, isOther: false })),
-    ...others.map((row) => ({ ...row, givenId: row.givenId ?? row.id, id: `against ${row.id}`, isOther: true })),
-  ];
-  const names = {
-    own: options.in === '-' ? 'stdin' : basename(options.in),
-    others: options.against === undefined ? 'responses of the pairs' : basename(options.against),
+  const files = {
+    own: inputName(options.in),
+    others: options.against === undefined ? 'responses of the pairs' : inputName(options.against),
   };
+  const rows: Row[] = [
+    ...own.map((row) => ({ ...row, isOther: false, source: files.own })),
+    ...others.map((row) => ({
+      ...{ ...row, givenId: row.givenId ?? row.id, id: `against ${row.id}` },
+      ...{ isOther: true, source: files.others },
+    })),
+  ];
+  const names = { own: basename(files.own), others: basename(files.others) };
   return { rows, pairs: found, malformed, names };
 }
 

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { makeFolder, writeFileAtomically } from '@surefoot/files';
+import { inputName, makeFolder, writeFileAtomically } from '@surefoot/files';
 import {
   benchmarkReport,
   leaderboardFiles,
@@ -13,10 +13,11 @@ import {
 } from '@surefoot/preference';
 import { rewardBenchFigures } from '@surefoot/report';
 import { defineCommand } from '../command';
+import { counted } from '../counted';
 import { weights } from '../model-options';
 import { flag, option, text, texts } from '../option';
 import { scoreAnswers, type ScoredAnswers } from '../score-answers';
-import { openScorer, scorerOptions } from '../scorer';
+import { noteUncalibrated, openScorer, scorerOptions } from '../scorer';
 import { table } from '../table';
 import { toJson } from '../terminal';
 import { writeFindings } from '../findings';
@@ -45,6 +46,11 @@ export const rewardBench = defineCommand({
     );
     const items = chat ? read.map(asConversation) : read;
     const scorer = await openScorer(options, context);
+    noteUncalibrated(scorer, options, context);
+    if (chat && scorer.hasChatTemplate === false) {
+      scorer.close();
+      throw new DomainError('failed_precondition', `${scorer.model} has no chat template: leave out --chat`);
+    }
     if (scorer.hasChatTemplate && items.some(({ prompt }) => typeof prompt === 'string'))
       context.terminal.note(
         'prompts go in as they stand; --chat renders them by the chat template, as the leaderboard does',
@@ -55,8 +61,9 @@ export const rewardBench = defineCommand({
     } finally {
       scorer.close();
     }
-    if (skipped > 0) context.terminal.note(`${skipped} items skipped`);
-    if (answers.length === 0) throw new DomainError('invalid_argument', `${files.join(', ')}: no item can be scored`);
+    if (skipped > 0) context.terminal.note(`${counted(skipped, 'item')} skipped`);
+    if (answers.length === 0)
+      throw new DomainError('invalid_argument', `${files.map(inputName).join(', ')}: no item can be scored`);
     const scored = answers.map(({ item: { id, subset, chosen }, scores }) => ({
       ...{ id, subset, correct: chosen.length, scores },
     }));

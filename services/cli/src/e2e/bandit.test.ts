@@ -58,8 +58,10 @@ test('a KL beyond that of the best arm alone is one that no mode has, and none i
 test.each([
   [['--means', '1,2'], 2, 'arms of your own need both --means and --sds'],
   [['--means', '1,x', '--sds', '1,1'], 2, 'must be a finite number'],
-  [['--means', '1,2', '--sds', '1,1,1'], 1, '2 means, but 3 variances'],
-  [['--means', '1,2', '--sds', '0,1'], 1, 'above 0'],
+  [['--means', '1,2', '--sds', '1,1,1'], 2, '--sds has 3 numbers, and --means 2: one for each arm'],
+  [['--means', '1,2', '--sds', '1,1', '--reference', '.2,.3,.5'], 2, '--reference has 3 numbers, and --means 2'],
+  [['--means', '1,2', '--sds', '0,1'], 2, '--sds must be above 0'],
+  [['--means', '1,2', '--sds', '1,-1'], 2, '--sds must be above 0'],
   [['--means', '1,2', '--sds', '1,1', '--reference', '.5,.6'], 1, 'sum to 1.1'],
 ])('%j is refused', async (words, status, message) => {
   const ended = await bandit(...words);

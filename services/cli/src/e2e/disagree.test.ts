@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
@@ -10,6 +11,7 @@ jest.setTimeout(180_000);
 
 let work: Awaited<ReturnType<typeof workFolder>>;
 const run = (...words: string[]) => surefoot([...words, '--backend', 'wasm'], { cwd: work.path });
+const zebra = '{"prompt": "how is the soup ?", "response": "zebra"}\n';
 const disagree = ['reward', 'disagree', '--ensemble', 'ensemble', '--in', 'rollouts.jsonl'];
 
 beforeAll(async () => {
@@ -91,6 +93,28 @@ test('against a file of other rollouts, whose ids may be the same', async () => 
   expect(against.texts.map(({ id, range }: { id: string; range: number }) => [id, range])).toEqual(
     texts.map(({ id, range }: { id: string; range: number }) => [id, range]),
   );
+});
+
+test.each([
+  ['pairs from stdin', ['--pairs', '-'], '{"prompt": "x"}\n', 1, 'stdin line 1: chosen is missing'],
+  ['stdin twice', ['--against', '-', '--pairs', '-'], '', 2, 'stdin (-) can be read only once'],
+  ['columns of no pairs', ['--columns', 'prompt=q'], '', 2, '--columns and --split say how --pairs are read'],
+  ['texts that cannot be scored', ['--against', '-'], zebra, 1, 'stdin id against 1: token 1 of the text'],
+  ['nothing to compare with', ['--against', '-', '--skip-invalid'], zebra, 1, 'stdin: none can be scored'],
+])('%s: refused, and nothing is written', async (_, words, input, status, message) => {
+  const ended = await surefoot([...disagree, ...words, '--out', 'none'], { cwd: work.path, input });
+  expect(ended.stderr).toContain(message);
+  expect([ended.status, ended.stdout, existsSync(join(work.path, 'none'))]).toEqual([status, '', false]);
+});
+
+test('a fit that can use none of its pairs names the first, its file and line', async () => {
+  const pair = { prompt: 'how is the soup ?', chosen: 'zebra', rejected: 'lion' };
+  await writeFile(join(work.path, 'zebras.jsonl'), `\n${JSON.stringify(pair)}\n`);
+  const fit = (...words: string[]) => run('reward', 'train', '--base', 'task/base', ...words, '--out', 'none');
+  const first = 'can be used; the first, zebras.jsonl line 2: token 1 of the text';
+  expect((await fit('--pairs', 'zebras.jsonl')).stderr).toContain(`none of 1 pairs ${first}`);
+  const heldOut = await fit('--pairs', 'task/pairs.jsonl', '--eval-pairs', 'zebras.jsonl');
+  expect(heldOut.stderr).toContain(`none of 1 held-out pairs ${first}`);
 });
 
 test('a distance is not asked of token ids', async () => {

@@ -86,13 +86,17 @@ test('what does not hold what its run wrote stops, and nothing of it is passed o
   await meets(completed, [line(0), line(1)], undefined);
   await meets(completed, [line(0), line(1), '{"index":'], 'evaluation.jsonl.gz is damaged: line 3');
   await meets(completed, [line(0), line(1), '{}'], 'damaged: line 3: not an evaluation');
+  const failed = '{"status":"failed","error":{"code":"UNKNOWN","message":"the KL ran away"}}';
+  await meets(failed, [line(0), line(1)], 'run damaged failed (the KL ran away): there is nothing to let through');
+  await meets('{"status":"cancelled"}', [], 'run damaged cancelled: there is nothing to let through');
   await meets('{}', [line(0), line(1)], 'run.json does not say how its run ended');
 });
 
 test.each([
   [['runs-of-both'], 2, 'holds 2 runs: name one by --run'],
   [['runs-of-both', '--run', 'none'], 1, 'holds no run none'],
-  [['task/task'], 1, 'holds no run that has ended'],
+  [['task/task'], 1, 'holds no run that has ended: give the folder of train, of an experiment, or of one run'],
+  [['nowhere'], 1, 'nowhere does not exist'],
   [['runs-of-both', '--confidence', '95'], 2, 'must be at most 0.9999'],
 ])('%j is refused', async (words, status, message) => {
   const ended = await gate(...words);

@@ -147,11 +147,25 @@ test('an answer that does not fit stops the command, or is passed over and count
   expect(await json('long/rewardbench.json')).toMatchObject({ skipped: 2, mean: { items: 1 } });
 });
 
+test('an ensemble that was never calibrated is said to score raw, and items of stdin to be there', async () => {
+  const members = ['--members', 'ensemble/member-0', 'ensemble/member-1'];
+  expectDone(await surefoot(['reward', 'import', ...members, '--out', 'imported'], { cwd: work.path }));
+  const words = (ensemble: string) => ['rewardbench', '--ensemble', ensemble, '--in', 'bench.jsonl', '--out', 'raw'];
+  expect((await run(...words('ensemble'))).stderr).not.toContain('calibrate');
+  expect((await run(...words('imported'))).stderr).toContain(
+    'imported is not calibrated: scores are raw; surefoot reward calibrate --ensemble imported --in <rollouts>',
+  );
+  const piped = await surefoot(['rewardbench', '--ensemble', 'ensemble', '--in', '-', '--out', 'piped'], {
+    ...{ cwd: work.path, input: '{"prompt": "x"}\n' },
+  });
+  expect([piped.status, piped.stderr]).toEqual([1, 'surefoot: stdin line 1: chosen is missing, not text\n']);
+});
+
 test('--chat renders prompts by the chat template, which other calls say is there', async () => {
   const words = (ensemble: string) => ['rewardbench', '--ensemble', ensemble, '--in', 'bench.jsonl', '--out', 'chat'];
   const without = await run(...words('ensemble'), '--chat');
   expect(without.status).toBe(1);
-  expect(without.stderr).toContain('chat template');
+  expect(without.stderr).toMatch(/^surefoot: ensemble@\w+ has no chat template: leave out --chat\n$/);
   await cp(join(work.path, 'ensemble'), join(work.path, 'spoken'), { recursive: true });
   for (const member of ['member-0', 'member-1']) {
     const template = '{% for message in messages %}{{ message.content }} {% endfor %}';
