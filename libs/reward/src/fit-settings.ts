@@ -8,6 +8,7 @@ import type { AdapterSettings, HeldWeights, WeightForm } from '@surefoot/languag
 import type { PreferencePair } from '@surefoot/preference';
 import type { EnsembleKind } from './ensemble-file';
 import type { MemberTraining } from './fit-to-pairs';
+import { judgeSeed } from './judge-seed';
 import type { OnWarning } from './load-frozen';
 import type { StartingPointOptions } from './starting-point';
 
@@ -102,7 +103,7 @@ export function resolveFit(options: FitOptions): ResolvedFit {
       problems.push(`${name} is ${value}; it must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}`);
   };
   check('members', options.members, 1, 1000, true);
-  check('seed', options.seed, 0, 2 ** 40, true);
+  check('seed', options.seed, 0, judgeSeed, true);
   check('epochs', training.epochs, 1, 1e6, true);
   check('batchSize', training.batchSize, 1, 1e6, true);
   check('learningRate', training.learningRate, 1e-12, 10, false);

@@ -9,6 +9,7 @@ export { ensembleStatistics, type Calibration, type EnsembleStatistics } from '.
 export { fitEnsemble, openFit, type EnsembleFit, type FitReport, type MemberReport } from './fit-ensemble';
 export { type MemberEvaluation } from './evaluate-member';
 export { type FitOptions, type FitProgress } from './fit-settings';
+export { judgeSeed } from './judge-seed';
 export { type OnWarning } from './load-frozen';
 export { headsOnTrunk } from './heads-ensemble';
 export { wholeModels, type LoadedMembers } from './loaded-members';

@@ -5,6 +5,7 @@ import { disposeModel, loadModel, loadTokenizer, type LanguageModel, type Tokeni
 import { builtinGold, builtinTask, taskPrompts, type BuiltinTask, type PreferencePair } from '@surefoot/preference';
 import { builtinConfig, memberInitialisation, writeBaseModel, type BaseTraining } from './builtin-models';
 import { drawPairs } from './builtin-pairs';
+import { judgeSeed } from './judge-seed';
 
 /** The preference pairs of one data set of the built-in task. */
 export interface BuiltinPairsOptions {
@@ -25,9 +26,6 @@ export interface BuiltinTaskOptions extends BuiltinPairsOptions {
   /** Called after each step of the base model's training. */
   onProgress?: (progress: { step: number; steps: number }) => void;
 }
-
-/** Judge pairs have a seed of their own, which is beyond those of data sets. */
-const judgeSeed = 2 ** 40;
 
 const fullBaseTraining: BaseTraining = { sentences: 8000, steps: 500, batchSize: 64 };
 

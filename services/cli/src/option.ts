@@ -1,3 +1,4 @@
+import { judgeSeed } from '@surefoot/reward';
 import { z } from 'zod';
 
 /** One option of a command: a flag on the command line, and a key of `--config` files. */
@@ -70,6 +71,14 @@ export function integer({ min = 1, max = Number.MAX_SAFE_INTEGER }: { min?: numb
 export function listOf<Schema extends z.ZodType>(schema: Schema) {
   return z.union([text.transform((list) => list.split(',')), z.array(z.unknown())]).pipe(z.array(schema));
 }
+
+/** A list in which nothing occurs twice. */
+export function allDiffering<Schema extends z.ZodType<unknown[]>>(list: Schema) {
+  return list.refine((values) => new Set(values as unknown[]).size === (values as unknown[]).length, 'must all differ');
+}
+
+/** Seed of the preference pairs of one data set. */
+export const dataSeed = integer({ min: 0, max: judgeSeed - 1 });
 
 /** `--seed`, for every command that draws anything. */
 export const seed = (fallback: number) =>

@@ -12,7 +12,7 @@ import { UsageError } from '../failure';
 import { defaultOutput } from '../local/output-folder';
 import { withClaim } from '../local/pid-file';
 import { policyWeights } from '../model-options';
-import { address, backend, flag, integer, listOf, option, text } from '../option';
+import { address, allDiffering, backend, dataSeed, flag, integer, listOf, option, text } from '../option';
 
 export const experimentOptions = {
   config: option('<file>', 'experiment, YAML or JSON; paths count from its folder', text),
@@ -29,8 +29,6 @@ export const experimentOptions = {
   backend,
 };
 
-const dataSeedList = listOf(integer({ min: 0, max: 2 ** 40 - 1 }));
-
 export const experimentRun = defineCommand({
   name: 'experiment run',
   summary: 'many paired runs of several methods, and their report',
@@ -38,7 +36,11 @@ export const experimentRun = defineCommand({
   ownConfig: true,
   options: {
     ...experimentOptions,
-    dataSeeds: option('<list>', 'of the built-in task, in place of those of the file', dataSeedList.optional()),
+    dataSeeds: option(
+      '<list>',
+      'of the built-in task, in place of those of the file',
+      allDiffering(listOf(dataSeed)).optional(),
+    ),
     prepareOnly: option('', 'only write the built-in task and fit its models, for experiment index', flag),
     resume: option('', 'go on with what the folder holds', flag),
   },

@@ -1,8 +1,5 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
-import { DomainError } from '@surefoot/errors';
-import { readJson, writeFileAtomically } from '@surefoot/files';
+import { resolve } from 'node:path';
 import { resolvePpoConfig, type PpoMode } from '@surefoot/ppo';
 import type { BackendName } from '@surefoot/tensor';
 import type { z } from 'zod';
@@ -13,10 +10,10 @@ import { writeReport } from '../experiment/report';
 import { runExperiment } from '../experiment/run-experiment';
 import { runTable } from '../experiment/run-table';
 import { Interrupted } from '../failure';
+import { madeWith } from '../local/made-with';
 import { defaultOutput } from '../local/output-folder';
 import { withClaim } from '../local/pid-file';
-import { backend, flagName, integer, option, text } from '../option';
-import { toJson } from '../terminal';
+import { backend, dataSeed, flagName, integer, option, text } from '../option';
 
 /** What decides the results of a quickstart; noted in its folder. */
 interface Choices {
@@ -61,7 +58,7 @@ export const quickstart = defineCommand({
       text.optional(),
     ),
     runs: choice('<n>', 'runs of each of the two methods', integer({ max: 100_000 }), defaults.runs),
-    dataSeed: choice('<n>', 'seed of the preference pairs', integer({ min: 0, max: 2 ** 40 - 1 }), defaults.dataSeed),
+    dataSeed: choice('<n>', 'seed of the preference pairs', dataSeed, defaults.dataSeed),
     members: choice('<n>', 'reward models; a variance needs two', integer({ min: 2, max: 1000 }), defaults.members),
     iterations: choice('<n>', 'PPO iterations of a run', integer({ max: 1e6 }), defaults.iterations),
     baseSteps: choice('<n>', 'training steps of the base model', integer({ max: 1e6 }), defaults.baseSteps),
@@ -80,7 +77,7 @@ export const quickstart = defineCommand({
   async run({ out = defaultOutput('quickstart'), workers, ...given }, context) {
     const folder = resolve(out);
     return withClaim(folder, async (claim) => {
-      const choices = await resolveChoices(folder, given);
+      const choices = await madeWith(folder, given, { file: 'quickstart.json', defaults, shown: flagName });
       try {
         const { runs, dataSeed, members, baseSteps, judgePairs } = choices;
         context.terminal.note(`1/3 the built-in task, ${members} reward models and an independent judge`);
@@ -104,30 +101,6 @@ export const quickstart = defineCommand({
     });
   },
 });
-
-/**
- * The given values over those the folder was made with over the defaults; notes them in the folder.
- *
- * @throws DomainError failed_precondition naming the options that differ from what the folder was made with
- */
-async function resolveChoices(folder: string, given: Partial<Choices>): Promise<Choices> {
-  const path = join(folder, 'quickstart.json');
-  const wanted = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  // Before there is a task, nothing depends on what was chosen.
-  const begun = existsSync(join(folder, 'task')) && existsSync(path);
-  const before = begun ? ((await readJson(path)) as Choices) : defaults;
-  const differing = Object.keys(wanted).filter((name) => wanted[name] !== before[name as keyof Choices]);
-  if (begun && differing.length > 0) {
-    const made = differing.map((name) => `${flagName(name)} ${before[name as keyof Choices]}, not ${wanted[name]}`);
-    throw new DomainError(
-      'failed_precondition',
-      `${folder} was made with ${made.join('; ')}: leave that out, or choose another --out`,
-    );
-  }
-  const choices = { ...before, ...wanted };
-  if (!begun) await writeFileAtomically(path, `${toJson(choices, 2)}\n`);
-  return choices;
-}
 
 function quickstartExperiment(files: BuiltinTaskFiles, choices: Choices): ExperimentConfig {
   const { runs, iterations, referenceSamples, evaluationSamples, seed: firstSeed } = choices;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineCommand } from '../command';
 import { compute } from '../compute/compute';
-import { backend, integer, option, text } from '../option';
+import { backend, dataSeed, integer, option, text } from '../option';
 
 export const taskWrite = defineCommand({
   name: 'task write',
@@ -9,7 +9,7 @@ export const taskWrite = defineCommand({
   example: 'task write task --data-seed 11',
   arguments: { dir: option('<dir>', 'folder to write', text) },
   options: {
-    dataSeed: option('<n>', 'seed of the preference pairs', integer({ min: 0, max: 2 ** 40 - 1 }).default(11)),
+    dataSeed: option('<n>', 'seed of the preference pairs', dataSeed.default(11)),
     coverage: option(
       '<kind>',
       'pairs from one category (uneven) or all (even)',

@@ -79,6 +79,8 @@ test.each([
   [{ ...experiment, builtinTask: { dataSeeds: [1], colour: 'red' } }, [], 1, 'unknown builtinTask: colour'],
   [experiment, ['--address', 'localhost:1'], 1, 'trainer services do not know the builtinTask'],
   [experiment, ['--data-seeds', '1,x'], 2, 'must be a finite number'],
+  [experiment, ['--data-seeds', '1,1'], 2, '--data-seeds must all differ'],
+  [experiment, ['--data-seeds', `${2 ** 40}`], 2, '--data-seeds must be at most 1099511627775'],
 ])('%j %j is refused', async (content, words, status, message) => {
   await writeFile(join(work.path, 'bad.yaml'), stringify(content));
   const bad = ['experiment', 'run', '--config', 'bad.yaml', '--out', 'bad', ...words];

@@ -1,29 +1,31 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { DomainError } from '@surefoot/errors';
-import { readJson, writeFileAtomically } from '@surefoot/files';
+import { readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import { readPairs } from '@surefoot/preference';
+import { judgeSeed } from '@surefoot/reward';
 import type { BackendName } from '@surefoot/tensor';
 import { z } from 'zod';
 import type { Context } from '../command';
 import { compute } from '../compute/compute';
 import { computeFit } from '../compute/fit';
 import { machine } from '../compute/machine';
-import { toJson } from '../terminal';
+import { madeWith } from '../local/made-with';
+import { allDiffering } from '../option';
 
 /** The built-in task with one ensemble for each data seed, as an experiment's file asks for it. */
 export const builtinTaskSchema = z.strictObject({
   /** Of the preference pairs; each is a block. */
-  dataSeeds: z
-    .array(
-      z
-        .int()
-        .min(0)
-        .max(2 ** 40 - 1),
-    )
-    .min(1)
-    .refine((seeds) => new Set(seeds).size === seeds.length, 'must all differ'),
+  dataSeeds: allDiffering(
+    z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(judgeSeed - 1),
+      )
+      .min(1),
+  ),
   coverage: z.enum(['uneven', 'even']).default('uneven'),
   pairs: z.int().min(1).max(1e6).default(300),
   members: z.int().min(1).max(1000).default(10),
@@ -70,7 +72,7 @@ function pairsFile(folder: string, seed: number, [first]: readonly number[]): st
 /** The file of pairs that an ensemble of the built-in task was fitted to; undefined for any other ensemble. */
 export async function builtinPairsOf(ensemble: string): Promise<string | undefined> {
   const folder = dirname(ensemble);
-  const settings = settingsFile(folder);
+  const settings = join(folder, settingsName);
   if (!existsSync(settings)) return undefined;
   const { dataSeeds } = (await readJson(settings)) as BuiltinTaskSettings;
   const seed = dataSeeds.find((each) => ensembleFolder(folder, each, dataSeeds) === ensemble);
@@ -78,7 +80,7 @@ export async function builtinPairsOf(ensemble: string): Promise<string | undefin
   return pairs !== undefined && existsSync(pairs) ? pairs : undefined;
 }
 
-const settingsFile = (folder: string) => join(folder, 'builtin-task.json');
+const settingsName = 'builtin-task.json';
 
 /**
  * Writes the task and fits judge and ensembles, as far as the folder does not hold them.
@@ -91,7 +93,7 @@ export async function prepareBuiltinTask(
   backend: BackendName,
   context: Context,
 ): Promise<BuiltinTaskFiles> {
-  await noteSettings(folder, settings);
+  await madeWith(folder, settings, { file: settingsName, defaults: settings });
   const { dataSeeds, coverage, pairs, members, baseSteps, judgePairs } = settings;
   const [first, ...others] = dataSeeds as [number, ...number[]];
   const { terminal } = context;
@@ -129,21 +131,6 @@ export async function prepareBuiltinTask(
   return builtinTaskFiles(folder, settings);
 }
 
-/** Notes what the task is made with. @throws DomainError failed_precondition where the folder has one made with something else */
-async function noteSettings(folder: string, settings: BuiltinTaskSettings): Promise<void> {
-  const path = settingsFile(folder);
-  if (existsSync(path) && existsSync(join(folder, 'task'))) {
-    const before = (await readJson(path)) as Record<string, unknown>;
-    const differing = Object.entries(settings).filter(([name, value]) => toJson(value) !== toJson(before[name]));
-    if (differing.length > 0)
-      throw new DomainError(
-        'failed_precondition',
-        `${folder} holds the built-in task with ${differing.map(([name, value]) => `${name} ${toJson(before[name])}, not ${toJson(value)}`).join('; ')}: choose another --out`,
-      );
-  }
-  await writeFileAtomically(path, `${toJson(settings, 2)}\n`);
-}
-
 async function fit(
   out: string,
   from: {
@@ -173,6 +160,3 @@ async function fit(
   };
   await computeFit({ label: name, backend, options, atOnce: from.atOnce }, context);
 }
-
-/** The judge shares no seed with a member. */
-const judgeSeed = 2 ** 40;
