@@ -67,6 +67,8 @@ describe('an experiment', () => {
     [{ methods: ['vanila'] }, 'mode must be one of'],
     [{ methods: ['vanilla', 'vanilla'] }, 'the name vanilla occurs twice'],
     [{ prompts: 'nowhere.jsonl' }, 'nowhere.jsonl does not exist'],
+    [{ prompts: 'task' }, 'task is a folder, no file'],
+    [{ judge: 'task/prompts.jsonl' }, 'prompts.jsonl is no folder'],
     [{ runs: 0 }, 'runs'],
     [{ judge: undefined, gold: undefined }, 'a judge or gold is needed'],
     [{ blocks: [] }, 'blocks'],

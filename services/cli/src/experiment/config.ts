@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import type { PpoConfig } from '@surefoot/ppo';
@@ -201,7 +201,8 @@ function resolveShared(
   file: string,
   options: ReadOptions,
 ) {
-  const locate = (key: string, value: string) => existing(value, `${file}: ${key}`, { file, ...options });
+  const locate = (key: 'policy' | 'gold' | 'prompts' | 'evalPrompts', value: string) =>
+    existing(value, `${file}: ${key}`, { file, kind: key === 'policy' ? 'folder' : 'file', ...options });
   const prompts = locate('prompts', content.prompts);
   return {
     file,
@@ -239,15 +240,25 @@ function resolveMethod(
 
 function location(value: string, where: string, options: ReadOptions & { file: string }): ScorerLocation {
   const isAddress = hostPort.test(value) && !existsSync(resolve(dirname(options.file), value));
-  return isAddress ? { address: value } : { folder: existing(value, where, options) };
+  return isAddress ? { address: value } : { folder: existing(value, where, { kind: 'folder', ...options }) };
 }
 
-function existing(value: string, where: string, { file, remote = false }: ReadOptions & { file: string }): string {
+function existing(
+  value: string,
+  where: string,
+  { file, kind, remote = false }: ReadOptions & { file: string; kind: 'file' | 'folder' },
+): string {
   if (remote) return value;
   const found = [resolve(dirname(file), value), resolve(value)].find((candidate) => existsSync(candidate));
+  if (!found)
+    throw new DomainError('not_found', `${where}: ${value} does not exist beside the file or in the current folder`);
+  if (statSync(found).isDirectory() !== (kind === 'folder'))
+    throw new DomainError(
+      'invalid_argument',
+      `${where}: ${found} is ${kind === 'folder' ? 'no folder' : 'a folder, no file'}`,
+    );
   // A trainer follows links before it looks whether a path lies under its data directory.
-  if (found) return realpathSync(found);
-  throw new DomainError('not_found', `${where}: ${value} does not exist beside the file or in the current folder`);
+  return realpathSync(found);
 }
 
 function refuseDuplicates(names: string[], where: string): void {
