@@ -1,6 +1,6 @@
 import { quantile, type Interval } from '@surefoot/risk';
 import type { DisagreementScores } from './disagreement-charts';
-import { rowLabel, type Drawing } from './drawing';
+import { rowLabel, shortened, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { histogram, reach, type Bin } from './histogram';
 import { extent, numberFormat, percent, type NumberFormat } from './numbers';
@@ -56,5 +56,3 @@ export function againstChart(
     caption: `Ranges on ${against.name} above, on ${own.name} below; dashed the medians, each shape by its own highest bar. A range on the latter is wider than one on the former in ${percent(against.wider)} of all comparisons: 50 % would mean that the members are equally sure of both.${ratio}${beyond}`,
   };
 }
-
-const shortened = (name: string) => (name.length > 32 ? `${name.slice(0, 31)}…` : name);

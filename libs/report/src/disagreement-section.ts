@@ -41,7 +41,7 @@ function unitOf({ calibrated }: DisagreementScores): string {
 function whichEnsemble({ ensembles = [] }: DisagreementScores, { blocks = 1 }: { blocks?: number }): string {
   const [first, ...others] = ensembles;
   if (first && others.length > 0)
-    return ` Figures and texts are those of one ensemble, that of ${first.name}; the table has all ${ensembles.length}.`;
+    return ` Figures and texts are those of one ensemble, that of ${first.name}; the table has all.`;
   return blocks > 1 ? ` Of the experiment's ${blocks} ensembles, one was asked.` : '';
 }
 

@@ -31,28 +31,53 @@ export async function createDrawing(): Promise<Drawing> {
           ...more,
         }) as unknown as SvgElement;
       const svg = plot({});
-      const needed = tickRoom + letterWidth * longestTick(svg);
-      const { marginLeft = 44 } = options;
-      return trusted(simplify(needed > marginLeft ? plot({ marginLeft: needed }) : svg, label));
+      const fitted = roomForTicks(svg, options);
+      return trusted(simplify(fitted ? plot(fitted) : svg, label));
     },
   };
 }
 
-// Of a bold label at full size.
-const mostLetters = 52;
-// Of labels of ticks: as they were measured, and with room for the tick.
+// Of labels of ticks: as they were measured, and with room for the tick or the next label.
 const [letterWidth, tickRoom] = [7, 12];
+// Of a bold label over a row, at full size and at the smallest that is easily read.
+const [mostLetters, mostSmallLetters] = [48, 60];
 
-/** The words over a method's row, in the facet `name`, on a ground that keeps them readable. */
+/** What must be another way for the labels of ticks to have room: a wider margin, or fewer ticks; nothing where they have it. */
+function roomForTicks(svg: SvgElement, { marginLeft = 44, x }: PlotOptions): PlotOptions | undefined {
+  const neededLeft = tickRoom + letterWidth * Math.max(0, ...lengthsOf(svg, 'y'));
+  const left = Math.max(marginLeft, neededLeft);
+  const across = lengthsOf(svg, 'x');
+  const each = tickRoom + letterWidth * Math.max(0, ...across);
+  const isCrowded = across.length * each > chartWidth - left && typeof x?.ticks === 'number';
+  if (left === marginLeft && !isCrowded) return undefined;
+  return { marginLeft: left, ...(isCrowded && { x: { ...x, ticks: Math.floor((chartWidth - left) / each / 1.5) } }) };
+}
+
+/** Letters of the labels of an axis. */
+function lengthsOf(svg: SvgElement, axis: 'x' | 'y'): number[] {
+  const labels = [...svg.querySelectorAll(`[aria-label="${axis}-axis tick label"] text`)];
+  return labels.map(({ textContent }) => textContent?.length ?? 0);
+}
+
+/** A name with its middle left out where it is longer than `most` letters: beginnings are often alike. */
+export function shortened(name: string, most = 32): string {
+  if (name.length <= most) return name;
+  const end = Math.floor((most - 1) / 2);
+  return `${name.slice(0, most - 1 - end)}…${name.slice(name.length - end)}`;
+}
+
+/** The words over a method's row, in the facet `name`, on a ground that keeps them readable; they may begin with the name. */
 export function rowLabel(Plot: Drawing['Plot'], name: string, words: string) {
+  const rest = words.startsWith(name) ? words.slice(name.length) : words;
+  const own = words.startsWith(name) ? shortened(name, Math.max(12, mostSmallLetters - rest.length)) : '';
+  const text = own + rest;
   return Plot.text([name], {
     fy: () => name,
-    text: () => words,
+    text: () => text,
     frameAnchor: 'top-left',
     dx: 4,
     fontWeight: 600,
-    // Long names become smaller, so that they end within the chart.
-    fontSize: Math.min(12, (12 * mostLetters) / words.length),
+    fontSize: Math.min(12, (12 * mostLetters) / text.length),
     stroke: 'var(--paper)',
     strokeWidth: 5,
     fill: 'currentColor',
@@ -69,12 +94,6 @@ interface SvgElement {
   setAttribute(name: string, value: string): void;
   removeAttribute(name: string): void;
   querySelectorAll(selector: string): Iterable<SvgElement>;
-}
-
-/** Letters of the longest label of the vertical axis. */
-function longestTick(svg: SvgElement): number {
-  const labels = [...svg.querySelectorAll('[aria-label="y-axis tick label"] text')];
-  return Math.max(0, ...labels.map(({ textContent }) => textContent?.length ?? 0));
 }
 
 /** One picture to a screen reader, without Plot's own style, and with coordinates to a hundredth. */

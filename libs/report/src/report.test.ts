@@ -187,7 +187,7 @@ describe('the ensembles of several blocks', () => {
     const { text, table } = await section({
       ensembles: [ensemble('data-11', 2.2, 0.4), ensemble('data-12', 0.012, null)],
     });
-    expect(text).toContain('Figures and texts are those of one ensemble, that of data-11; the table has all 2.');
+    expect(text).toContain('Figures and texts are those of one ensemble, that of data-11; the table has all.');
     expect(table?.querySelector('caption')?.textContent).toContain('the figures above are those of data-11');
     const rows = [...table!.querySelectorAll('tbody tr')].map((row) =>
       [...row.querySelectorAll('th, td')].map((cell) => cell.textContent!.trim()),

@@ -1,5 +1,5 @@
 import { pairsOf, standardDeviation, type Comparison, type JudgeReport, type RiskReport } from '@surefoot/risk';
-import type { Drawing } from './drawing';
+import { shortened, type Drawing } from './drawing';
 import { symbolLegend, type Figure } from './figure';
 import { measureName, reportFormats, runName, type MethodSeries } from './method-series';
 import { extent, fixed, interval, numberFormat, type NumberFormat } from './numbers';
@@ -88,8 +88,8 @@ export function pairsChart(
   const above = points.filter((point) => point.b > point.a).length;
   const picture = draw(`${above} of ${points.length} pairs gained more with ${b.name} than with ${a.name}.`, {
     ...square,
-    x: { label: `gain with ${a.name}`, domain, grid: true, nice: true, ticks: 6 },
-    y: { label: `gain with ${b.name}`, domain, grid: true, nice: true, ticks: 6 },
+    x: { label: `gain with ${shortened(a.name)}`, domain, grid: true, nice: true, ticks: 6 },
+    y: { label: `gain with ${shortened(b.name)}`, domain, grid: true, nice: true, ticks: 6 },
     marks: [
       Plot.link([domain], { x1: '0', y1: '0', x2: '1', y2: '1', stroke: 'currentColor', strokeOpacity: 0.6 }),
       Plot.ruleX([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),

@@ -77,15 +77,16 @@ body{font-size:1rem}
 .page{max-width:none;padding:0}
 nav,.tip{display:none}
 h2{margin-top:1.6rem}
-h2,h3,h2+p,caption,summary{break-after:avoid}
+h2,h3,h2+p,caption,summary,thead,thead tr{break-after:avoid}
+tbody tr:first-child{break-before:avoid}
 figure,.verdict,.cards>li,.samples li,tr,.terms div,p{break-inside:avoid}
 .figures{grid-template-columns:1fr 1fr;gap:1.2rem 1.6rem}
 .scroll,pre{overflow:visible}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;columns:2;font-size:7pt;padding:0}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;columns:2;font-size:6.5pt;line-height:1.35;padding:0}
 table{font-size:7.5pt}
 th,td{padding:.25rem .5rem .25rem 0}
-tbody th{min-width:0;padding-right:1rem}
-th button{display:inline;position:static;padding:0}
+tbody th{min-width:6.5rem;padding-right:1rem}
+th button{display:contents}
 th button::after{content:none}
 details::details-content{content-visibility:visible}
 }`;

@@ -50,8 +50,7 @@ export function trajectoryCharts(
               z: 'run',
               stroke: style.color,
               strokeOpacity: 0.45,
-              strokeWidth: 0.8,
-              strokeLinecap: 'round',
+              ...lineOf(bands, 0.8),
               title: ({ run }) => words[run],
             }),
             // Above the runs: of many lines nobody sees which are the middle half.
@@ -73,7 +72,7 @@ export function trajectoryCharts(
                 ]),
             ...['var(--paper)', style.color].map((stroke, i) =>
               Plot.line(bands, {
-                ...{ x: 'iteration', y: 'median', stroke, strokeWidth: 5 - 2 * i, strokeLinecap: 'round' },
+                ...{ x: 'iteration', y: 'median', stroke, ...lineOf(bands, 5 - 2 * i) },
                 pointerEvents: 'none',
               }),
             ),
@@ -114,9 +113,8 @@ export function klChart({ Plot, draw }: Drawing, report: RiskReport, methods: re
         x: 'iteration',
         y: 'median',
         stroke: style.color,
-        strokeWidth: 2.5,
+        ...lineOf(bands, 2.5),
         strokeDasharray: style.dash,
-        strokeLinecap: 'round',
       }),
     ]),
   });
@@ -129,6 +127,11 @@ export function klChart({ Plot, draw }: Drawing, report: RiskReport, methods: re
       legend: drawn.map(({ method }) => lineLegend(method)),
     },
   ];
+}
+
+/** A line of this width; of one iteration nothing is seen but its ends, which then make a dot. */
+function lineOf({ length }: readonly Band[], width: number) {
+  return length === 1 ? { strokeWidth: width + 4, strokeLinecap: 'round' as const } : { strokeWidth: width };
 }
 
 /** Whole iterations alone, and room on both sides of a single one. */

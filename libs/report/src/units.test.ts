@@ -96,6 +96,36 @@ describe('scores of the order of .004', () => {
   });
 });
 
+describe('labels', () => {
+  /** Where the labels of the horizontal axis stand, and how many letters each has. */
+  const across = (svg: Part) =>
+    [...svg.outerHTML.matchAll(/translate\(([\d.]+),[^"]*" y="0\.71em">([−\d.]+)</g)].map(([, x, words]) => ({
+      x: Number(x),
+      letters: words!.length,
+    }));
+  test('of long numbers there are fewer, so that none touches the next', async () => {
+    const { all } = await parse(smallRuns);
+    const axes = all('figure > svg').map(across);
+    expect(axes.filter((axis) => axis.some(({ letters }) => letters >= 6)).length).toBeGreaterThan(2);
+    for (const axis of axes)
+      for (const [i, { x, letters }] of axis.slice(1).entries())
+        expect(x - axis[i]!.x).toBeGreaterThan(6.5 * ((letters + axis[i]!.letters) / 2));
+  });
+  test('of long names are smaller, then without the middle, and end within the chart', async () => {
+    const long = 'a-method-with-a-name-as-long-as-people-make-them-and-then-some';
+    const { all } = await parse(exampleRuns(3, ['vanilla', long]));
+    const own = all('figure svg text').filter(({ textContent }) => textContent!.startsWith('a-method'));
+    expect(own.map(({ textContent }) => textContent)).toEqual([
+      expect.stringMatching(/^a-method-with.*….*then-some: mean/),
+      expect.stringMatching(/^a-method-with.*….*then-some: \d of 3/),
+      expect.stringMatching(/^a-method-with.*….*then-some: mean/),
+    ]);
+    for (const { textContent } of own) expect(textContent!.length).toBeLessThanOrEqual(60);
+    // What is left out is in the title of the chart and in the tables.
+    expect(all('figure h3').map(({ textContent }) => textContent)).toContain(long);
+  });
+});
+
 describe('few iterations', () => {
   test.each([1, 2, 5])('%i: a tick each, none between', async (iterations) => {
     const runs = exampleRuns(3).map((run) => ({
