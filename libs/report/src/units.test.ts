@@ -13,11 +13,12 @@ const smallPolicy = <Policy extends object>(policy: Policy): Policy => ({
     Object.entries(policy).flatMap(([name, value]) => (name === 'kl' ? [] : [[name, unit * Number(value)]])),
   ),
 });
-const smallRuns = exampleRuns(40).map((run): RunRecord => {
+const inSmallUnits = (run: RunRecord): RunRecord => {
   const trajectory = { ...run.trajectory, gold: small(run.trajectory.gold) };
   if (run.status !== 'completed') return { ...run, trajectory };
   return { ...run, trajectory, initial: smallPolicy(run.initial), final: smallPolicy(run.final) };
-});
+};
+const smallRuns = exampleRuns(40).map(inSmallUnits);
 const example = exampleDisagreement();
 const smallTexts = (texts: typeof example.texts) =>
   texts.map((text) => ({ ...text, scores: small([...text.scores])!, range: unit * text.range }));
@@ -104,7 +105,7 @@ describe('labels', () => {
       letters: words!.length,
     }));
   test('of long numbers there are fewer, so that none touches the next', async () => {
-    const { all } = await parse(smallRuns);
+    const { all } = await parse(smallRuns.map(inSmallUnits));
     const axes = all('figure > svg').map(across);
     expect(axes.filter((axis) => axis.some(({ letters }) => letters >= 6)).length).toBeGreaterThan(2);
     for (const axis of axes)
