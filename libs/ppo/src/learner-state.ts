@@ -33,7 +33,7 @@ function trainedParts(learner: Learner): TrainedPart[] {
 export async function learnerState(learner: Learner): Promise<LearnerState> {
   const tensors = new Map<string, StoredTensor>();
   const store = async (name: string, { shape, data }: StoredSource) =>
-    tensors.set(name, { shape: [...shape], data: Float32Array.from(await data()) });
+    tensors.set(name, { shape: [...shape], data: new Float32Array(await data()) });
   for (const { prefix, parameters, optimizer } of trainedParts(learner)) {
     const { first, second } = optimizer.state();
     let index = 0;

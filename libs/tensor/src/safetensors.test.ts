@@ -22,6 +22,7 @@ async function file(header: unknown, data: Uint8Array | number = 0, length?: big
   await writeFile(path, Buffer.concat([size, text, typeof data === 'number' ? Buffer.alloc(data) : data]));
   return path;
 }
+const bytes = ({ buffer, byteOffset, byteLength }: Float32Array) => Buffer.from(buffer, byteOffset, byteLength);
 const entry = (dtype: string, shape: unknown, ...offsets: unknown[]) => ({ dtype, shape, data_offsets: offsets });
 
 describe('round trip', () => {
@@ -40,6 +41,18 @@ describe('round trip', () => {
     expect(read.metadata).toEqual({ a: '1', b: '2' });
     expect(read.tensors).toEqual(new Map(tensors));
     expect(((await readFile(one)).readBigUInt64LE() + 8n) % 64n).toBe(0n);
+  });
+
+  test('tensors that fill a block of the writer, pass over its end or are longer come back in their places', async () => {
+    const lengths = [5, 2 ** 16 - 16, 2 ** 16, 16, 2 ** 16 + 16, 150_000, 40_000, 40_000];
+    const tensors = lengths.map((length, i): [string, { shape: number[]; data: Float32Array }] => [
+      `tensor ${i}`,
+      { shape: [length], data: Float32Array.from({ length }, (_, place) => 1e6 * i + place) },
+    ]);
+    await writeSafetensors(join(folder, 'blocks'), tensors);
+    const read = await readSafetensors(join(folder, 'blocks'));
+    for (const [name, { data }] of tensors)
+      expect(Buffer.compare(bytes(read.tensors.get(name)!.data), bytes(data))).toBe(0);
   });
 
   test('a file of nothing is sound', async () => {

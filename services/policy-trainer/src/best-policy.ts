@@ -23,7 +23,7 @@ export async function nextBest(
   if (best && judge <= best.judge) return best;
   const tensors = new Map<string, StoredTensor>();
   for (const [name, variable] of trainableParameters(policy))
-    tensors.set(name, { shape: [...variable.shape], data: Float32Array.from(await variable.data()) });
+    tensors.set(name, { shape: [...variable.shape], data: new Float32Array(await variable.data()) });
   return { judge, iteration, tensors };
 }
 
