@@ -17,14 +17,21 @@ export function availableMemory(root = '/'): number {
 }
 
 /**
- * Bytes that all tensors of this thread may take in the memory of the system: what it has for them, and a share of what is left.
+ * Bytes that all tensors of this thread may take in the memory of the system: what it has for them, and a share of what was left
+ * at most 10 ms ago.
  *
  * @param heaps how many threads share what is left
  * @param held  what this thread has for them already; default what they take
  */
 export function systemMemoryFor(heaps = 1, held = heldBytes()): number {
-  return held + availableMemory() / heaps;
+  const now = performance.now();
+  if (!(now - lately.at < freshMs)) lately = { bytes: availableMemory(), at: now };
+  return held + lately.bytes / heaps;
 }
+
+/** Reading the groups takes the time of several small kernels, and a batch asks twice for each member of an ensemble. */
+const freshMs = 10;
+let lately = { bytes: 0, at: -Infinity };
 
 /** Folders of the group of this process and of those around it: each may have a limit. */
 function groupFolders(root: string): string[] {
