@@ -30,6 +30,11 @@ describe('heldOutReport', () => {
     // winners: three at .75, two of them right; one at .5, wrong: 3/4 |.75 - 2/3| + 1/4 |.5 - 0|
     expect(report.ece).toBeCloseTo(0.75 * (0.75 - 2 / 3) + 0.25 * 0.5, 12);
   });
+  test('has ten bins of confidence: ties are in the first, with what is right by a hair', () => {
+    // Winners: two ties at .5, wrong, and three at .52, right; all of (.5, .55]: |mean .512 - share .6|
+    const near = Math.log(0.52 / 0.48);
+    expect(heldOutReport([0, 0, near, near, near], [0, 0, 0, 0, 0]).ece).toBeCloseTo(0.6 - 0.512, 12);
+  });
   test('refuses unequal lengths, nothing, and scores that are not finite', () => {
     expect(() => heldOutReport([1], [])).toThrow('there must be as many');
     expect(() => heldOutReport([], [])).toThrow('at least one');

@@ -36,7 +36,7 @@ export function heldOutReport(scoresChosen: ArrayLike<number>, scoresRejected: A
     pairs: differences.length,
     ...accuracyOf(isRight),
     logLoss: mean(differences.map((difference) => bradleyTerryLoss(difference, 0))),
-    ece: expectedCalibrationError(confidences, isRight, 20),
+    ece: expectedCalibrationError(confidences, isRight, 10, 0.5),
     brier: mean(differences.map((difference) => preferenceProbability(-difference) ** 2)),
   };
 }
@@ -47,19 +47,20 @@ export function longerWins(pairs: PreferencePair[]): Accuracy {
 }
 
 /**
- * Mean distance between predicted probability and observed frequency, weighted by bin size; bin i holds `(i/n, (i+1)/n]`,
- * and 0 belongs to the first.
+ * Mean distance between predicted probability and observed frequency, weighted by bin size; a bin holds its upper edge,
+ * and the first its lower one too.
  *
- * @param probabilities [N] of the outcome, 0..1
+ * @param probabilities [N] of the outcome, `from`..1
  * @param outcomes [N] whether it came
- * @param bins number of bins of equal width on 0..1
+ * @param bins number of bins of equal width on `from`..1
+ * @param from default 0
  * Source: Guo et al. 2017, arXiv:1706.04599.
  */
-export function expectedCalibrationError(probabilities: number[], outcomes: boolean[], bins: number): number {
+export function expectedCalibrationError(probabilities: number[], outcomes: boolean[], bins: number, from = 0): number {
   const excess = new Float64Array(bins);
   probabilities.forEach((probability, i) => {
     // The slack keeps a probability that is an edge but for rounding in the bin below it.
-    const bin = Math.min(Math.max(Math.ceil(probability * bins - 1e-12) - 1, 0), bins - 1);
+    const bin = Math.min(Math.max(Math.ceil(((probability - from) / (1 - from)) * bins - 1e-12) - 1, 0), bins - 1);
     excess[bin] = (excess[bin] as number) + probability - (outcomes[i] ? 1 : 0);
   });
   return excess.reduce((sum, bin) => sum + Math.abs(bin), 0) / probabilities.length;
