@@ -25,7 +25,7 @@ const run = (...words: string[]) =>
   surefoot(['experiment', ...words, '--config', 'tiny.yaml', '--backend', 'wasm'], { cwd: work.path });
 
 test('an experiment on the built-in task makes it, an ensemble a data seed, and runs a block of each', async () => {
-  expectDone(await run('run', '--out', 'whole'));
+  expectDone(await run('run', '--out', 'whole', '--workers', '1'));
   const lines = (await readFile(join(work.path, 'whole/runs.jsonl'), 'utf8')).trim().split('\n');
   expect(lines.map((line) => JSON.parse(line)).map(({ method, block, status }) => [method, block, status])).toEqual([
     ['vanilla', 'data-11', 'completed'],
@@ -37,7 +37,20 @@ test('an experiment on the built-in task makes it, an ensemble a data seed, and 
     ['task/pairs.jsonl', 'pairs-12.jsonl'].map((file) => readFile(join(work.path, 'whole', file), 'utf8')),
   );
   expect(pairs[0]).not.toBe(pairs[1]);
+  // An experiment may have more ensembles than fit in memory: one is stopped before the next is started.
+  const log = async (block: string) => readFile(join(work.path, `whole/logs/ensemble-${block}.log`), 'utf8');
+  const [first, second] = await Promise.all(['data-11', 'data-12'].map(log));
+  expect(timeOf('stopped', first!)).toBeLessThan(timeOf('starting', second!));
 }, 120_000);
+
+/** When a service logged a message first, ms since 1970. */
+function timeOf(message: string, log: string): number {
+  const lines = log
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { msg: string; time: number });
+  return lines.find(({ msg }) => msg === message)?.time ?? NaN;
+}
 
 test('runs by index do not make the task, and give the same runs once it is there', async () => {
   const early = await run('index', '--out', 'indexed', '--index', '0');

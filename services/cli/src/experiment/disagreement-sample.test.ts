@@ -37,7 +37,7 @@ const scorer: Scorer = {
 const runId = 'vanilla-data-11-0';
 
 test('without known pairs: the start policy against what the run answers after training; what is empty or cannot be scored left out', async () => {
-  await writeDisagreementSample(out, { runId, scorer });
+  await writeDisagreementSample(out, { runId, block: 'data-11', scorer });
   const found = (await readDisagreement(out))!;
   expect(found.texts.map(({ id, range, response }) => [id, range, response])).toEqual([
     ['response 0', 4, 'good'],
@@ -70,14 +70,14 @@ test('of every block a line, in the order in which they are noted; all else stay
 });
 
 test('several folders: figures of the first that has any, and a line for every ensemble of all', async () => {
-  const [none, own, unnamed] = ['none', 'own', 'unnamed'].map((name) => join(out, name)) as [string, string, string];
-  for (const folder of [own, unnamed]) await cp(join(out, 'runs'), join(folder, 'runs'), { recursive: true });
+  const [none, own, other] = ['none', 'own', 'other'].map((name) => join(out, name)) as [string, string, string];
+  for (const folder of [own, other]) await cp(join(out, 'runs'), join(folder, 'runs'), { recursive: true });
   await writeDisagreementSample(own, { runId, block: 'data-11', scorer });
-  await writeDisagreementSample(unnamed, { runId, scorer });
-  const found = (await readDisagreements([none, own, unnamed]))!;
+  await writeDisagreementSample(other, { runId, block: 'data-11', scorer });
+  const found = (await readDisagreements([none, own, other]))!;
   expect(found.ensembles?.map(({ name, widestRange }) => [name, widestRange])).toEqual([
     ['own/data-11', 9],
-    ['unnamed', 9],
+    ['other/data-11', 9],
   ]);
   expect(found.texts).toEqual((await readDisagreement(own))!.texts);
   expect(await readDisagreements([none])).toBeUndefined();
@@ -87,7 +87,7 @@ test('several folders: figures of the first that has any, and a line for every e
 test('with the pairs: against their responses, and by distance from them', async () => {
   const pairs = join(out, 'pairs.jsonl');
   await writeFile(pairs, '{"prompt": "is it ?", "chosen": "good", "rejected": "bad"}\n');
-  await writeDisagreementSample(out, { runId, scorer, pairs });
+  await writeDisagreementSample(out, { runId, block: 'data-11', scorer, pairs });
   const found = (await readDisagreement(out))!;
   expect(found.against).toMatchObject({ name: 'responses of the pairs', wider: (1 + 1 + 0.5 + 1) / 4 });
   // {is it good} is a pair's text; {is it very good} shares three of four words with it.

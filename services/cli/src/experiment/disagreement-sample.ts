@@ -18,7 +18,7 @@ const path = (out: string) => join(out, 'disagreement.json');
 export interface ExperimentDisagreement extends DisagreementDocument {
   /** Whether scores are in standard deviations of each member. */
   calibrated?: boolean;
-  ensembles?: EnsembleDisagreement[];
+  ensembles: EnsembleDisagreement[];
 }
 
 /** What an experiment folder knows of its members' disagreement. */
@@ -33,8 +33,7 @@ export async function readDisagreements(folders: string[]): Promise<ExperimentDi
   if (!first || folders.length === 1) return first;
   const ensembles = found.flatMap((document, i) => {
     const folder = basename(resolve(folders[i]!));
-    if (!document?.ensembles) return document ? [inBrief(folder, document)] : [];
-    return document.ensembles.map((each) => ({ ...each, name: `${folder}/${each.name}` }));
+    return (document?.ensembles ?? []).map((each) => ({ ...each, name: `${folder}/${each.name}` }));
   });
   return { ...first, ensembles };
 }
@@ -50,11 +49,10 @@ export async function readDisagreements(folders: string[]): Promise<ExperimentDi
  */
 export async function writeDisagreementSample(
   out: string,
-  { runId, block, scorer, pairs: file }: { runId: string; block?: string; scorer: Scorer; pairs?: string },
+  { runId, block, scorer, pairs: file }: { runId: string; block: string; scorer: Scorer; pairs?: string },
 ): Promise<void> {
   const known = await readDisagreement(out);
-  // A file that does not name its ensembles is of one that cannot be told from this one.
-  const isNoted = known && (!known.ensembles || known.ensembles.some(({ name }) => name === block));
+  const isNoted = known?.ensembles.some(({ name }) => name === block);
   if (isNoted || scorer.calibration.length < 2) return;
   const start: RolloutRow[] = [];
   const end: RolloutRow[] = [];
@@ -81,7 +79,7 @@ export async function writeDisagreementSample(
     pairs: pairs && { name: 'the pairs', pairs },
   });
   const calibrated = scorer.calibration.some(({ mean: centre, scale }) => centre !== 0 || scale !== 1);
-  const ensembles = block === undefined ? undefined : [...(known?.ensembles ?? []), inBrief(block, found)];
+  const ensembles = [...(known?.ensembles ?? []), inBrief(block, found)];
   await writeFileAtomically(path(out), `${toJson({ ...(known ?? { ...found, calibrated }), ensembles }, 2)}\n`);
 }
 

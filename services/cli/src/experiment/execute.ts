@@ -2,7 +2,7 @@ import { realpathSync } from 'node:fs';
 import { DomainError } from '@surefoot/errors';
 import { makeFolder } from '@surefoot/files';
 import { RunState } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
-import { methodSummaries } from '@surefoot/risk';
+import { groupBy, methodSummaries } from '@surefoot/risk';
 import type { Context } from '../command';
 import { Interrupted } from '../failure';
 import type { LocalServices } from '../local/services';
@@ -48,9 +48,9 @@ export async function executeRuns(
 ): Promise<void> {
   const { out, trainers, services, context } = execution;
   await makeFolder(runsFolder(out));
-  const blocks = [...new Set(todo.map(({ block }) => block))];
-  const scorers = await startScorers(services, config, blocks);
-  const workers = await startWorkers(config, todo.length, scorers, execution);
+  const scorers = startScorers(services, config);
+  const workers = await startWorkers(config, todo, scorers, execution);
+  const left = new Map([...groupBy(todo, ({ block }) => block)].map(([block, { length }]) => [block, length]));
   const iterations = todo.reduce((sum, { method }) => sum + method.ppo.iterations, 0);
   const progress = context.terminal.progress('experiment', iterations, 'iterations');
   const onWarnings = sayOnce(context.terminal.note);
@@ -69,6 +69,8 @@ export async function executeRuns(
       const count = (finished += 1);
       progress.advance(planned.method.ppo.iterations - seen, `${finished}/${todo.length} runs`);
       await saveRuns();
+      left.set(planned.block, left.get(planned.block)! - 1);
+      if (left.get(planned.block) === 0) await endBlock(planned);
       if (!tablesAfter.has(count) || performance.now() - tableAt < tableEveryMs) continue;
       tableAt = performance.now();
       context.terminal.note(await tableSoFar(out, plan));
@@ -77,9 +79,15 @@ export async function executeRuns(
   // One at a time: a later write must not be overtaken by an earlier one.
   let saving = Promise.resolve();
   const saveRuns = () => (saving = saving.then(async () => writeRunsFile(out, await collectRuns(out, plan))));
+  // One at a time too: blocks note what their members say in one file.
+  let ending = Promise.resolve();
+  const endBlock = (last: PlannedRun) =>
+    (ending = ending.then(async () => {
+      if (!trainers) await sampleDisagreement(last, scorers, execution);
+      if (queue.length > 0) await scorers.release(last.block);
+    }));
   try {
     await Promise.race([Promise.all(workers.map(work)), scorers.failed]);
-    if (!trainers) await sampleDisagreement(todo[0]!, scorers, execution);
   } catch (error) {
     const remote = trainers ? '; what trainer services have begun goes on there, see surefoot runs list' : '';
     throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}${remote}`) : error;
@@ -112,10 +120,11 @@ async function sampleDisagreement(
 ): Promise<void> {
   let scorer: Scorer | undefined;
   try {
-    scorer = await remoteScorer(scorers.addressesOf(block).ensemble.split(',')[0]!);
+    const { ensemble: addresses } = await scorers.addressesOf(block);
+    scorer = await remoteScorer(addresses.split(',')[0]!);
     const { ensemble } = block;
     const pairs = ensemble && 'folder' in ensemble ? await builtinPairsOf(ensemble.folder) : undefined;
-    await writeDisagreementSample(out, { runId: id, scorer, pairs });
+    await writeDisagreementSample(out, { runId: id, block: block.name, scorer, pairs });
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     context.terminal.note(`the report will not show how much the members disagree: ${error.message}`);
@@ -137,7 +146,7 @@ async function doRun(
   const { out, trainers, resume, context } = execution;
   const request = runConfig(planned, config, {
     dataFolder: trainers ? undefined : commonFolder(config),
-    addresses: scorers.addressesOf(planned.block),
+    addresses: await scorers.addressesOf(planned.block),
     keepRollouts: config.keepRollouts,
   });
   const id = trainers ? remoteRunId(config.name, planned) : planned.id;
@@ -154,14 +163,14 @@ async function doRun(
   }
 }
 
-function startWorkers(
+async function startWorkers(
   config: ExperimentConfig,
-  runs: number,
+  todo: PlannedRun[],
   scorers: RunningScorers,
   { out, workers, trainers, services }: Execution,
 ): Promise<Worker[]> {
-  if (trainers) return Promise.resolve(trainers.map(remoteWorker));
-  const { ensemble, judge } = scorers.addressesOf(config.blocks[0]!);
+  if (trainers) return trainers.map(remoteWorker);
+  const { ensemble, judge } = await scorers.addressesOf(todo[0]!.block);
   const env = {
     SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),
     SUREFOOT_DATA_DIR: commonFolder(config),
@@ -169,6 +178,6 @@ function startWorkers(
     SUREFOOT_JUDGE_ADDRESS: judge || 'none',
   };
   return Promise.all(
-    Array.from({ length: Math.min(workers, runs) }, (_, i) => localWorker(services, `trainer-${i + 1}`, env)),
+    Array.from({ length: Math.min(workers, todo.length) }, (_, i) => localWorker(services, `trainer-${i + 1}`, env)),
   );
 }

@@ -61,8 +61,8 @@ export async function runExperiment(
   const judge = config.judge && (await describeJudge(config.judge));
   // By the configuration, not by what is left to do, so that a resumed experiment computes as it began.
   const blocks = index === undefined ? config.blocks : [wanted[0]!.block];
-  const processes =
-    (index === undefined ? Math.min(options.workers, plan.length) : 1) + scorerProcesses(config, blocks);
+  const workers = index === undefined ? Math.min(options.workers, plan.length) : 1;
+  const processes = workers + scorerProcesses(config, blocks, workers);
   // The machine or the workers may be others than those it began with.
   const goesOn = (resume || index !== undefined) && !context.env['SUREFOOT_THREADS'];
   const threads = (goesOn ? await recordedThreads(out) : undefined) ?? threadsOfEach(context.env, processes);

@@ -1,46 +1,71 @@
 import { DomainError } from '@surefoot/errors';
-import type { LocalServices } from '../local/services';
+import type { LocalServices, ServiceProcess } from '../local/services';
 import type { Block, ExperimentConfig, ScorerLocation } from './config';
 import type { ScorerAddresses } from './run-config';
 
-/** The scorers of an experiment, running. */
+/** The scorers of an experiment. */
 export interface RunningScorers {
-  addressesOf(block: Block): ScorerAddresses;
-  /** Rejects when one of those that were started here ends: its log says why. */
+  /**
+   * Where the scorers of a block listen; its ensemble is started by the first run that asks.
+   *
+   * @throws DomainError unavailable where it does not start
+   */
+  addressesOf(block: Block): Promise<ScorerAddresses>;
+  /** Stops the ensemble of a block that no run needs for now. */
+  release(block: Block): Promise<void>;
+  /** Rejects when one of those that were started here ends unasked: its log says why. */
   failed: Promise<never>;
 }
 
-/** How many services `startScorers` starts. */
-export function scorerProcesses({ judge }: Pick<ExperimentConfig, 'judge'>, blocks: Block[]): number {
-  return [judge, ...blocks.map(({ ensemble }) => ensemble)].filter((each) => each && 'folder' in each).length;
+/** How many services of `startScorers` run at once, where `workers` take the runs block by block. */
+export function scorerProcesses({ judge }: Pick<ExperimentConfig, 'judge'>, blocks: Block[], workers: number): number {
+  const folders = blocks.filter(({ ensemble }) => ensemble && 'folder' in ensemble).length;
+  return Math.min(folders, workers) + (judge && 'folder' in judge ? 1 : 0);
 }
 
-/** Starts a service for every model folder that the blocks and the judge name; addresses are used as they are. */
-export async function startScorers(
-  services: LocalServices,
-  { judge }: Pick<ExperimentConfig, 'judge'>,
-  blocks: Block[],
-): Promise<RunningScorers> {
-  const ends: Promise<never>[] = [];
-  const start = async (service: 'reward-ensemble' | 'judge', name: string, location: ScorerLocation) => {
-    if ('address' in location) return location.address;
-    const child = await services.start(service, name, { SUREFOOT_MODEL: location.folder });
-    const end = child.ended.then((reason) => {
-      throw new DomainError('unavailable', `${name} ${reason}: see its log; go on with --resume`);
-    });
-    // Whoever waits for `failed` hears of it; until then nobody may.
-    end.catch(() => undefined);
-    ends.push(end);
-    return child.address;
-  };
-  const [judgeAddress, ...ensembleAddresses] = await Promise.all([
-    judge ? start('judge', 'judge', judge) : '',
-    ...blocks.map(({ name, ensemble }) => (ensemble ? start('reward-ensemble', `ensemble-${name}`, ensemble) : '')),
-  ]);
-  const failed = Promise.race(ends);
+/**
+ * Starts a service for the judge, where it is a model folder, and later one for each block's ensemble: an experiment may have more
+ * blocks than fit in memory. Addresses are used as they are.
+ */
+export function startScorers(services: LocalServices, { judge }: Pick<ExperimentConfig, 'judge'>): RunningScorers {
+  let fail: (error: DomainError) => void;
+  const failed = new Promise<never>((_, reject) => (fail = reject));
+  // Whoever waits for `failed` hears of it; until then nobody may.
   failed.catch(() => undefined);
+  const released = new Set<ServiceProcess>();
+  const start = async (service: 'reward-ensemble' | 'judge', name: string, folder: string) => {
+    const child = await services.start(service, name, { SUREFOOT_MODEL: folder });
+    void child.ended.then((reason) => {
+      if (!released.has(child))
+        fail(new DomainError('unavailable', `${name} ${reason}: see its log; go on with --resume`));
+    });
+    return child;
+  };
+  const locate = async (location: ScorerLocation | undefined, started: (folder: string) => Promise<ServiceProcess>) => {
+    if (!location) return '';
+    return 'address' in location ? location.address : (await started(location.folder)).address;
+  };
+  const judgeAddress = locate(judge, (folder) => start('judge', 'judge', folder));
+  judgeAddress.catch(() => undefined); // thrown to whoever asks for addresses
+  const ensembles = new Map<Block, Promise<ServiceProcess>>();
+  const ensembleOf = (block: Block, folder: string) => {
+    const running = ensembles.get(block) ?? start('reward-ensemble', `ensemble-${block.name}`, folder);
+    ensembles.set(block, running);
+    return running;
+  };
   return {
-    addressesOf: (block) => ({ ensemble: ensembleAddresses[blocks.indexOf(block)] ?? '', judge: judgeAddress ?? '' }),
+    async addressesOf(block) {
+      const ensembleAddress = locate(block.ensemble, (folder) => ensembleOf(block, folder));
+      const [ensemble, judge] = await Promise.all([ensembleAddress, judgeAddress]);
+      return { ensemble, judge };
+    },
+    async release(block) {
+      const child = await ensembles.get(block);
+      ensembles.delete(block);
+      if (!child) return;
+      released.add(child);
+      await child.stop();
+    },
     failed,
   };
 }

@@ -41,11 +41,11 @@ export async function runLocally(
     const begun = await hasBegun(out, { id });
     if (begun && !resume)
       throw new DomainError('already_exists', `${out} holds this run already: add --resume or choose another --out`);
-    const threads = threadsOfEach(context.env, 1 + scorerProcesses({ judge }, [block]));
+    const threads = threadsOfEach(context.env, 1 + scorerProcesses({ judge }, [block], 1));
     return withLocalServices(join(out, 'logs'), { claim, backend, threads, context }, async (services) => {
-      const scorers = await startScorers(services, { judge }, [block]);
+      const scorers = startScorers(services, { judge });
       await makeFolder(runsFolder(out));
-      const addresses = scorers.addressesOf(block);
+      const addresses = await scorers.addressesOf(block);
       const worker = await localWorker(services, 'trainer', {
         SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),
         SUREFOOT_DATA_DIR: commonFolder(file),
