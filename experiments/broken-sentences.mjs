@@ -3,8 +3,8 @@
 // DIR is the folder of an experiment on the built-in task. A sentence is whole where each of its eleven words is of its slot's kind; those
 // that end early, late or never are broken. Printed for each method: the share of broken and of short responses of the final policies, and
 // how the runs would stand if whole sentences alone counted, at the start and at the end.
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
 const lines = (text) => text.trimEnd().split('\n').map(JSON.parse);
@@ -16,7 +16,9 @@ const correlation = (a, b) =>
   Math.sqrt(mean(a.map((x) => (x - mean(a)) ** 2)) * mean(b.map((x) => (x - mean(b)) ** 2)));
 
 for (const folder of process.argv.slice(2)) {
-  const isWhole = wholeSentences(join(folder, 'task', 'gold.json'));
+  const [, gold] = /^gold: (.*)$/m.exec(readFileSync(join(folder, 'experiment.yaml'), 'utf8')) ?? [];
+  if (!gold) throw new Error(`${folder}: no experiment on the built-in task: its experiment.yaml names no gold`);
+  const isWhole = wholeSentences(resolve(folder, gold));
   const runs = lines(readFileSync(join(folder, 'runs.jsonl'), 'utf8')).filter(({ status }) => status === 'completed');
   for (const method of new Set(runs.map((run) => run.method))) {
     const measured = runs.filter((run) => run.method === method).map((run) => measure(folder, run, isWhole));
@@ -49,7 +51,6 @@ function measure(folder, { method, block, run }, isWhole) {
 }
 
 function wholeSentences(goldFile) {
-  if (!existsSync(goldFile)) throw new Error(`${goldFile} is not there: is this an experiment on the built-in task?`);
   const gold = JSON.parse(readFileSync(goldFile, 'utf8'));
   const words = (entries) => new Set(entries.map(({ word }) => word));
   const kinds = {
