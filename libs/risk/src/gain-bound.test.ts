@@ -6,8 +6,8 @@ const value = (prompt: string, initial: number, final: number) => ({ prompt, ini
 
 test('by hand: three prompts with gains 1, 2 and 3 on average', () => {
   const values = [value('a', 0, 0.5), value('a', 1, 2.5), value('b', 0, 2), value('c', -1, 2)];
-  const { mean, lower, prompts, responses } = gainLowerBound(values, 0.95);
-  expect([mean, prompts, responses]).toEqual([2, 3, 4]);
+  const { mean, sd, lower, prompts, responses } = gainLowerBound(values, 0.95);
+  expect([mean, sd, prompts, responses]).toEqual([2, 1, 3, 4]);
   // t of .95 with 2 degrees of freedom is 2.91999
   expect(lower).toBeCloseTo(2 - 2.91999 / Math.sqrt(3), 5);
 });
@@ -17,10 +17,17 @@ test('a prompt that is asked a hundred times counts once', () => {
   expect(gainLowerBound(values, 0.9).mean).toBe(5);
 });
 
-test('one prompt: its responses count', () => {
-  const { lower, mean } = gainLowerBound([value('a', 0, 1), value('a', 0, 3)], 0.5);
-  expect([mean, lower]).toEqual([2, 2]);
-  expect(gainLowerBound([value('a', 0, 1)], 0.95).lower).toBeNaN();
+test('one prompt bounds nothing, however often it was answered', () => {
+  const { lower, sd, mean } = gainLowerBound([value('a', 0, 1), value('a', 0, 3)], 0.5);
+  expect([mean, sd, lower]).toEqual([2, NaN, NaN]);
+});
+
+test('gains that differ by rounding alone have no spread', () => {
+  // (.3 + .1) - .3 and (.7 + .1) - .7 differ in the last bits.
+  const values = [0.3, 0.7, 1.1].map((initial) => value(`${initial}`, initial, initial + 0.1));
+  expect(new Set(values.map(({ initial, final }) => final - initial)).size).toBeGreaterThan(1);
+  expect(gainLowerBound(values, 0.95).sd).toBe(0);
+  expect(gainLowerBound([value('a', 0, 1e-9), value('b', 0, 2e-9)], 0.95).sd).toBeGreaterThan(0);
 });
 
 test('where responses to one prompt share an error, the bound still holds as often as it says', () => {

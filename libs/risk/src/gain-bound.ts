@@ -15,26 +15,29 @@ export interface GainBound {
   responses: number;
   prompts: number;
   mean: number;
-  /** NaN for a single prompt with a single response. */
+  /** Of the prompts' mean gains; 0 where they differ by rounding alone, NaN for a single prompt. */
+  sd: number;
+  /** NaN for a single prompt. */
   lower: number;
 }
 
+/** Of the largest value: a mean of thousands of responses is rounded in its last digits. */
+const rounding = 1e-12;
+
 /**
  * The mean gain over responses to the same prompts, and what it is above with `confidence`, by Student's t over the prompts: responses
- * to one prompt resemble each other, so it is prompts that count. All responses to one prompt alone are taken as they are.
+ * to one prompt resemble each other, so it is prompts that count.
  *
  * @param confidence in (0, 1)
  */
 export function gainLowerBound(values: readonly PairedValue[], confidence: number): GainBound {
-  const gains = groupBy(values, ({ prompt }) => prompt);
-  const differences = (of: readonly PairedValue[]) => of.map(({ initial, final }) => final - initial);
-  const units =
-    gains.size > 1 ? [...gains.values()].map((responses) => mean(differences(responses))) : differences(values);
-  const standardError = standardDeviation(units) / Math.sqrt(units.length);
-  return {
-    responses: values.length,
-    prompts: gains.size,
-    mean: mean(units),
-    lower: units.length < 2 ? NaN : mean(units) - studentQuantile(confidence, units.length - 1) * standardError,
-  };
+  const gains = [...groupBy(values, ({ prompt }) => prompt).values()].map((responses) =>
+    mean(responses.map(({ initial, final }) => final - initial)),
+  );
+  const largest = values.reduce((top, { initial, final }) => Math.max(top, Math.abs(initial), Math.abs(final)), 0);
+  const spread = standardDeviation(gains);
+  const sd = spread <= rounding * largest ? 0 : spread;
+  const prompts = gains.length;
+  const margin = prompts < 2 ? NaN : (studentQuantile(confidence, prompts - 1) * sd) / Math.sqrt(prompts);
+  return { responses: values.length, prompts, mean: mean(gains), sd, lower: mean(gains) - margin };
 }

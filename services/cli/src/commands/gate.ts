@@ -1,8 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, type Dirent } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson } from '@surefoot/files';
-import { gainLowerBound, type PairedValue } from '@surefoot/risk';
+import { gainLowerBound, type GainBound, type PairedValue } from '@surefoot/risk';
 import { z } from 'zod';
 import { defineCommand } from '../command';
 import { readEvaluation } from '../experiment/run-samples';
@@ -10,7 +10,11 @@ import { runsFolder } from '../experiment/runs-file';
 import { UsageError } from '../failure';
 import { number, option, text } from '../option';
 
+/** Distinct prompts below which Student's t says little of others. */
+const leastPrompts = 5;
+
 const record = z.object({ status: z.string(), error: z.object({ message: z.string() }).optional().catch(undefined) });
+const settings = z.object({ ppo: z.object({ evaluationSamples: z.number() }) });
 
 export const gate = defineCommand({
   name: 'gate',
@@ -19,7 +23,11 @@ export const gate = defineCommand({
   arguments: { dir: option('<dir>', 'folder of train, of an experiment, or of one run', text) },
   options: {
     minGain: option('<g>', 'what the lower confidence bound must reach, in units of the judge', number().default(0)),
-    confidence: option('<c>', 'of the bound, one-sided', number({ min: 0.5, max: 0.9999 }).default(0.95)),
+    confidence: option(
+      '<c>',
+      `of the bound, one-sided, over the prompts, at least ${leastPrompts}`,
+      number({ min: 0.5, max: 0.9999 }).default(0.95),
+    ),
     run: option('<id>', 'which run, where the folder holds several', text.optional()),
   },
   async run({ dir, minGain, confidence, run }) {
@@ -36,6 +44,7 @@ export const gate = defineCommand({
       );
     }
     const bound = gainLowerBound(await judgedValues(folder), confidence);
+    refuseNoEvidence(id, bound);
     const isEnough = bound.lower >= minGain;
     const sentence = `run ${id}: judged gain ${bound.mean.toFixed(3)}, above ${bound.lower.toFixed(3)} with ${Number((100 * confidence).toPrecision(6))} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
     return {
@@ -57,29 +66,70 @@ function findRun(dir: string, id: string | undefined): string {
   }
   if (!existsSync(dir)) throw new DomainError('not_found', `${dir} does not exist`);
   const runs = runsFolder(dir);
-  const ended = existsSync(runs) ? readdirSync(runs).filter((name) => hasEnded(join(runs, name))) : [];
+  const ids = existsSync(runs)
+    ? readdirSync(runs, { withFileTypes: true })
+        .filter(isRun)
+        .map((entry) => entry.name)
+    : [];
+  const ended = ids.filter((name) => hasEnded(join(runs, name)));
   if (ended.length === 0)
     throw new DomainError(
       'not_found',
       `${dir} holds no run that has ended: give the folder of train, of an experiment, or of one run`,
     );
-  if (id === undefined && ended.length > 1)
-    throw new UsageError(
-      `${dir} holds ${ended.length} runs: name one by --run, such as ${ended.slice(0, 3).join(', ')}`,
-    );
+  // One that is still open may turn out otherwise than the one that has ended.
+  if (id === undefined && ids.length > 1)
+    throw new UsageError(`${dir} holds ${ids.length} runs: name one by --run, such as ${ended.slice(0, 3).join(', ')}`);
   if (id !== undefined && !ended.includes(id))
     throw new DomainError('not_found', `${dir} holds no run ${id} that has ended`);
   return join(runs, id ?? ended[0]!);
 }
 
+/** What is being written stands beside the runs under a name that begins with a dot. */
+const isRun = (entry: Dirent) => entry.isDirectory() && !entry.name.startsWith('.');
+
+/** @throws DomainError failed_precondition where the evaluation is not whole */
 async function judgedValues(folder: string): Promise<PairedValue[]> {
+  const path = join(folder, 'evaluation.jsonl.gz');
   const values: PairedValue[] = [];
-  for await (const { prompt, initial, final } of readEvaluation(folder))
-    if (initial.judge !== undefined && final?.judge !== undefined)
+  let responses = 0;
+  for await (const { prompt, initial, final } of readEvaluation(folder)) {
+    responses += 1;
+    if (!final)
+      throw new DomainError(
+        'failed_precondition',
+        `${path}: line ${responses} has no final response, and its run is completed: the file is of an earlier state`,
+      );
+    if (initial.judge !== undefined && final.judge !== undefined)
       values.push({ prompt: JSON.stringify(prompt), initial: initial.judge, final: final.judge });
-  if (values.length >= 2) return values;
-  throw new DomainError(
-    'failed_precondition',
-    `${folder} has no judged responses in evaluation.jsonl.gz: the run had no judge, or its files lie with the trainer service`,
-  );
+  }
+  if (values.length === 0)
+    throw new DomainError(
+      'failed_precondition',
+      `${folder} has no judged responses in evaluation.jsonl.gz: the run had no judge, or its files lie with the trainer service`,
+    );
+  if (values.length < responses)
+    throw new DomainError(
+      'failed_precondition',
+      `${path}: responses without a score of the judge: ${responses - values.length} of ${responses}`,
+    );
+  // A folder that was copied in part may lack its settings.
+  const { data } = settings.safeParse(await readJson(join(folder, 'config.json')).catch(() => undefined));
+  const expected = data?.ppo.evaluationSamples ?? responses;
+  if (responses === expected) return values;
+  throw new DomainError('failed_precondition', `${path} holds ${responses} of ${expected} responses`);
+}
+
+/** @throws DomainError failed_precondition where the gains say nothing of prompts that were not asked */
+function refuseNoEvidence(id: string, { prompts, mean, sd }: GainBound): void {
+  if (prompts < leastPrompts)
+    throw new DomainError(
+      'failed_precondition',
+      `run ${id}: only ${prompts} ${prompts === 1 ? 'prompt was' : 'prompts were'} judged, a bound needs ${leastPrompts}: evaluate on more`,
+    );
+  if (sd === 0)
+    throw new DomainError(
+      'failed_precondition',
+      `run ${id}: every prompt gained ${mean.toFixed(3)}: without a difference between ${prompts} prompts there is nothing to bound a gain by`,
+    );
 }

@@ -1,6 +1,5 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { expectDone, surefoot, tinyQuickstart, workFolder } from './testing';
 
@@ -64,32 +63,6 @@ test('a surer bound is a lower one', async () => {
   const lowerAt = async (confidence: string) =>
     JSON.parse((await gate('runs-of-both', '--run', 'liked', '--confidence', confidence, '--json')).stdout).lower;
   expect(await lowerAt('0.99')).toBeLessThan(await lowerAt('0.9'));
-});
-
-test('what does not hold what its run wrote stops, and nothing of it is passed over', async () => {
-  const folder = join(work.path, 'damaged');
-  await mkdir(folder);
-  const line = (index: number) =>
-    JSON.stringify({
-      index,
-      prompt: `${index}`,
-      initial: { response: '', judge: 0 },
-      final: { response: '', judge: 1 + index / 100 },
-    });
-  const meets = async (run: string, lines: string[], message: string | undefined) => {
-    await writeFile(join(folder, 'run.json'), run);
-    await writeFile(join(folder, 'evaluation.jsonl.gz'), gzipSync(lines.join('\n')));
-    const { status, stderr } = await gate('damaged');
-    expect({ status, stderr }).toEqual({ status: message ? 1 : 0, stderr: expect.stringContaining(message ?? '') });
-  };
-  const completed = '{"status":"completed"}';
-  await meets(completed, [line(0), line(1)], undefined);
-  await meets(completed, [line(0), line(1), '{"index":'], 'evaluation.jsonl.gz is damaged: line 3');
-  await meets(completed, [line(0), line(1), '{}'], 'damaged: line 3: not an evaluation');
-  const failed = '{"status":"failed","error":{"code":"UNKNOWN","message":"the KL ran away"}}';
-  await meets(failed, [line(0), line(1)], 'run damaged failed (the KL ran away): there is nothing to let through');
-  await meets('{"status":"cancelled"}', [], 'run damaged cancelled: there is nothing to let through');
-  await meets('{}', [line(0), line(1)], 'run.json does not say how its run ended');
 });
 
 test.each([
