@@ -11,8 +11,11 @@ export interface BanditResult {
   /** One sentence. */
   shows: string;
   bandit: Bandit;
-  /** What each mode chooses where the estimates happen to be right, at its beta. */
-  policies: readonly { mode: string; policy: readonly number[] }[];
+  /**
+   * What each mode chooses where the estimates happen to be right, at its beta, and what one reward model that says so can promise of
+   * such a step: it gains at least this with 95 % probability, over the model's errors.
+   */
+  policies: readonly { mode: string; policy: readonly number[]; gainAtLeast: number }[];
   simulated: readonly SimulatedMode[];
 }
 

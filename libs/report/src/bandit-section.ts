@@ -2,6 +2,7 @@ import {
   banditCases,
   banditPolicy,
   simulateBandit,
+  stepLowerBound,
   type BanditCase,
   type BanditMode,
   type SimulationOptions,
@@ -17,10 +18,11 @@ export function solveBandit({ name, title, shows, bandit }: BanditCase, options:
   const simulated = simulateBandit(bandit, options);
   const { means, variances, reference } = bandit;
   const estimate = { reward: means, variances, members: [means] };
-  const policies = simulated.map(({ mode, beta }) => ({
-    mode,
-    policy: banditPolicy(mode, reference, estimate)(beta),
-  }));
+  const policies = simulated.map(({ mode, beta }) => {
+    const policy = banditPolicy(mode, reference, estimate, options)(beta);
+    const step = policy.map((p, i) => p - reference[i]!);
+    return { mode, policy, gainAtLeast: stepLowerBound(step, means, variances, 0.05) };
+  });
   return { name, title, shows, bandit, policies, simulated };
 }
 
@@ -68,7 +70,7 @@ const stepToLanguageModel = html`<h3>From the bandit to a language model</h3>
         The policies above are exact where a response is one token. In a longer one, each token may pay for its own
         change of probability (klPlacement: token). It then does not pay for the tokens before it, which matters where
         the variance depends on what comes later. Or the whole price stands at the last token (klPlacement: terminal),
-        as in the bandit. These are different methods; a comparison never mixes them.
+        as in the bandit. These are different methods: where a comparison mixes them, this page warns of it.
       </dd>
     </div>
     <div>

@@ -2,7 +2,7 @@ export { type Bandit } from './bandit/bandit';
 export { banditCases, type BanditCase } from './bandit/cases';
 export { type BanditMode, banditModes, banditPolicy } from './bandit/policies';
 export { simulateBandit, type SimulatedMode, type SimulationOptions } from './bandit/simulate';
-export { smallStepRisk, type SmallStepRisk } from './bandit/small-steps';
+export { smallStepRisk, stepLowerBound, type SmallStepRisk } from './bandit/small-steps';
 export { pearson, ranks, spearman } from './correlation';
 export { decimalsFor } from './decimals';
 export { gainLowerBound, type GainBound, type PairedValue } from './gain-bound';

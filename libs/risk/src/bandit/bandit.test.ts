@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { checkBandit, dot, klOf } from './bandit';
 import { banditCases } from './cases';
-import { type BanditMode, banditModes, banditPolicy, defaultModeOptions } from './policies';
+import { type BanditMode, banditModes, banditPolicy } from './policies';
 import { simulateBandit } from './simulate';
 import { smallStepRisk, stepLowerBound } from './small-steps';
 
@@ -114,7 +114,7 @@ describe('the risk of small steps', () => {
         policies,
       )) {
         const estimate = { reward: reward.data, variances: variance.data, members: [reward.data] };
-        const options = { ...defaultModeOptions, lambda };
+        const options = { lambda };
         // Probabilities of the reference policy are given to six digits.
         const total = pi0.data.reduce((sum: number, p: number) => sum + p, 0);
         const reference = pi0.data.map((p: number) => p / total);
@@ -179,6 +179,15 @@ describe('simulated at a matched KL of .2', () => {
     const bandit = { reference: uniform, means: [0, 0, 0], variances: [0.05, 0.05, 2] };
     const modes = ['vanilla', 'variance-weighted-kl-exact'] as const;
     expect(simulateBandit(bandit, { kl: 0.05, modes, draws: 500 }).map(({ mode }) => mode)).toEqual(['vanilla']);
+  });
+
+  test('arms of equal value: nothing is lost by any choice, whatever the rounding', () => {
+    const bandit = { reference: uniform, means: [1, 1, 1], variances: [0.01, 0.04, 0.09] };
+    const modes = ['vanilla', 'variance-weighted-kl', 'wco'] as const;
+    const found = simulateBandit(bandit, { kl, modes, draws: 500 });
+    // None of 500: at most 1 - .025^(1/500) with 97.5 % confidence.
+    for (const { worse } of found) expect(worse).toMatchObject({ p: 0, ci95: [0, expect.closeTo(0.00735, 5)] });
+    expect(found).toHaveLength(3);
   });
 
   test('units do not matter: values and errors a thousandth as large give the same, at a thousandth of beta', () => {

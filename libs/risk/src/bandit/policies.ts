@@ -19,7 +19,7 @@ export interface ModeOptions {
 }
 
 /** As in training, where a configuration says nothing. */
-export const defaultModeOptions: ModeOptions = { lambda: 0.3, softMinTemperature: 1 };
+const defaultModeOptions: ModeOptions = { lambda: 0.3, softMinTemperature: 1 };
 
 /** A policy `pi0 exp((values - nu) / (beta weights) - shift)`, whose nu makes it sum to 1. */
 interface Form {
@@ -63,15 +63,19 @@ export const banditModes = Object.keys(forms) as BanditMode[];
  * A mode's policy by one estimate, for any beta.
  *
  * @param reference [n] probabilities
+ * @param options default: `lambda` .3, `softMinTemperature` 1, as in training
  * @returns of beta > 0, the probabilities [n]
  */
 export function banditPolicy(
   mode: BanditMode,
   reference: readonly number[],
   estimate: Estimate,
-  options: ModeOptions = defaultModeOptions,
+  {
+    lambda = defaultModeOptions.lambda,
+    softMinTemperature = defaultModeOptions.softMinTemperature,
+  }: Partial<ModeOptions> = {},
 ): (beta: number) => number[] {
-  const { values, weights, shift = 0 }: Form = forms[mode](estimate, options);
+  const { values, weights, shift = 0 }: Form = forms[mode](estimate, { lambda, softMinTemperature });
   const n = values.length;
   return (beta) => {
     const strengths = values.map((_, i) => beta * (weights?.[i] ?? 1));

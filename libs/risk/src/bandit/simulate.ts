@@ -1,15 +1,9 @@
 import { DomainError } from '@surefoot/errors';
 import { seededIntegers } from '../bootstrap';
+import { proportionInterval, type Interval } from '../intervals';
 import { mean, quantile, standardDeviation } from '../moments';
 import { type Bandit, checkBandit, dot, klOf } from './bandit';
-import {
-  type BanditMode,
-  banditModes,
-  banditPolicy,
-  defaultModeOptions,
-  type Estimate,
-  type ModeOptions,
-} from './policies';
+import { type BanditMode, banditModes, banditPolicy, type Estimate, type ModeOptions } from './policies';
 
 /** What came of one mode over all draws of the members. */
 export interface SimulatedMode {
@@ -18,8 +12,8 @@ export interface SimulatedMode {
   beta: number;
   /** Mean KL to the reference over the draws, nats. */
   kl: number;
-  /** Share of draws that end below the reference, and its standard error. */
-  worse: { p: number; standardError: number };
+  /** Share of draws that end below the reference, its standard error, and its Clopper–Pearson interval. */
+  worse: { p: number; standardError: number; ci95: Interval };
   /** True value of the policy less that of the reference, over the draws. */
   gain: { mean: number; sd: number; quantiles: { level: number; value: number }[] };
 }
@@ -39,6 +33,8 @@ export interface SimulationOptions extends Partial<ModeOptions> {
 }
 
 const levels = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
+/** A gain smaller than this, of the largest value of an arm, is rounding: arms of equal value gain nothing and lose nothing. */
+const rounding = 1e-12;
 const betaBounds = [1e-8, 1e8] as const;
 /** Numbers that all draws together may hold. */
 const mostNumbers = 5e7;
@@ -59,24 +55,27 @@ export function simulateBandit(bandit: Bandit, options: SimulationOptions): Simu
       'resource_exhausted',
       `${draws} draws of ${members} members on ${means.length} arms are too many to hold: at most ${mostNumbers} numbers`,
     );
-  const modeOptions = { ...defaultModeOptions, ...options };
   const estimates = drawEstimates(bandit, { draws, members, seed });
   const start = dot(reference, means);
+  const least = rounding * Math.max(...means.map(Math.abs));
   return modes.flatMap((mode) => {
-    const policyOf = estimates.map((estimate) => banditPolicy(mode, reference, estimate, modeOptions));
+    const policyOf = estimates.map((estimate) => banditPolicy(mode, reference, estimate, options));
     const policiesAt = (beta: number) => policyOf.map((policy) => policy(beta));
     const meanKl = (policies: number[][]) => mean(policies.map((policy) => klOf(policy, reference)));
     const beta = whereFalling((candidate) => meanKl(policiesAt(candidate)), kl, betaBounds);
     if (beta === undefined) return [];
     const policies = policiesAt(beta);
-    const gains = policies.map((policy) => dot(policy, means) - start);
-    const p = gains.filter((gain) => gain < 0).length / draws;
+    const gains = policies
+      .map((policy) => dot(policy, means) - start)
+      .map((gain) => (Math.abs(gain) > least ? gain : 0));
+    const count = gains.filter((gain) => gain < 0).length;
+    const p = count / draws;
     return [
       {
         mode,
         beta,
         kl: meanKl(policies),
-        worse: { p, standardError: Math.sqrt((p * (1 - p)) / draws) },
+        worse: { p, standardError: Math.sqrt((p * (1 - p)) / draws), ci95: proportionInterval(count, draws) },
         gain: {
           mean: mean(gains),
           sd: standardDeviation(gains),

@@ -77,20 +77,29 @@ function solve(each: BanditCase, options: { kl: number; members: number; draws: 
   return { ...solveBandit(each, options), smallSteps: smallStepRisk(each.bandit) };
 }
 
+/** Of none or of all draws the standard error is 0, and the interval is what they say. */
+function worseText({ p, standardError, ci95: [low, high] }: Solved['simulated'][number]['worse']): string {
+  if (p === 0) return `0, at most ${high.toPrecision(2)}`;
+  if (p === 1) return `1, at least ${low.toFixed(4)}`;
+  return `${p.toFixed(3)} ± ${standardError.toFixed(3)}`;
+}
+
 function describe({ title, shows, smallSteps, simulated, policies }: Solved): string {
   const rows = simulated.map(({ mode, beta, worse, gain }, i) => [
     mode,
     beta.toPrecision(3),
-    `${worse.p.toFixed(3)} ± ${worse.standardError.toFixed(3)}`,
+    worseText(worse),
     gain.mean.toFixed(3),
     gain.sd.toFixed(3),
     policies[i]!.policy.map((p) => p.toFixed(2)).join(' '),
+    policies[i]!.gainAtLeast.toFixed(3),
   ]);
   const missing = banditModes.filter((mode) => !simulated.some((each) => each.mode === mode));
   const { free, plane } = smallSteps;
   return [
     `${title}. ${shows}`,
-    table(['mode', 'beta', 'P(worse)', 'mean gain', 'sd', 'policy if the estimate were right'], rows),
+    table(['mode', 'beta', 'P(worse)', 'mean gain', 'sd', 'policy if the estimate were right', 'gains at least'], rows),
+    'gains at least: what that policy is sure to gain with 95 % probability where one reward model gives the arms their values',
     ...missing.map((mode) => `${mode}: no beta was found at which it has this KL to the reference`),
     `small steps, in closed form: P(worse) vanilla ${plane.vanilla.toFixed(3)}, variance-aware ${plane.aware.toFixed(3)} (in any direction ${free.vanilla.toFixed(3)}, ${free.aware.toFixed(3)})`,
   ].join('\n');

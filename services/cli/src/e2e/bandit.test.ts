@@ -41,6 +41,15 @@ test("arms of one's own: every mode that can be at the KL asked for, equal refer
   }
 });
 
+test('arms of equal value: no mode loses, and of none of 200 draws is said how often it could be', async () => {
+  const ended = await bandit('--means', '1,1', '--sds', '.1,.3', '--kl', '0.2');
+  expectDone(ended);
+  // 1 - .025^(1/200); a step of (d, -d) is worth 0 - sqrt(2 ln 20) |d| sqrt(.01 + .09) at least.
+  expect(ended.stdout).toMatch(/vanilla +[\d.]+ +0, at most 0\.018 /);
+  const [, first, bound] = /vanilla .*? (0\.\d\d) 0\.\d\d +(-?\d\.\d{3})/.exec(ended.stdout)!;
+  expect(Number(bound)).toBeCloseTo(-Math.sqrt(2 * Math.log(20) * 0.1) * Math.abs(Number(first) - 0.5), 1);
+});
+
 test('more arms than there are colours begin again with the first', async () => {
   expectDone(await bandit('--means', '1,2,3,4,5,6,7,8', '--sds', '1,1,1,1,1,1,1,1', '--out', 'eight'));
   const svg = await readFile(join(work.path, 'eight/own-policies.svg'), 'utf8');
