@@ -129,6 +129,7 @@ describe('an experiment', () => {
     const words = ['experiment', 'index', '--config', 'experiment.yaml', '--out', 'indexed', '--index'];
     const ended = await Promise.all(['1', '0'].map((index) => surefoot([...words, index], { cwd: work.path })));
     ended.forEach(expectDone);
+    expect(await timelessRuns(at('indexed'))).toBe(await timelessRuns(at('whole')));
     expectDone(await surefoot(['report', 'indexed'], { cwd: work.path }));
     expect(await timelessRuns(at('indexed'))).toBe(await timelessRuns(at('whole')));
   }, 180_000);

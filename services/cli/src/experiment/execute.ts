@@ -78,7 +78,7 @@ export async function executeRuns(
   };
   // One at a time: a later write must not be overtaken by an earlier one.
   let saving = Promise.resolve();
-  const saveRuns = () => (saving = saving.then(async () => writeRunsFile(out, await collectRuns(out, plan))));
+  const saveRuns = () => (saving = saving.then(async () => void (await writeRunsFile(out, plan))));
   // One at a time too: blocks note what their members say in one file.
   let ending = Promise.resolve();
   const endBlock = (last: PlannedRun) =>

@@ -76,9 +76,9 @@ async function runsOf(folder: string): Promise<RunRecord[]> {
   const path = join(folder, 'runs.jsonl');
   if (existsSync(experimentPath(folder)) && existsSync(join(folder, 'runs'))) {
     const { config, members } = await readResolvedExperiment(experimentPath(folder));
-    const lines = await collectRuns(folder, planRuns(config, members));
-    if (lines.length > 0) await writeRunsFile(folder, lines);
-    return lines;
+    const plan = planRuns(config, members);
+    const lines = await collectRuns(folder, plan);
+    return lines.length > 0 ? writeRunsFile(folder, plan) : lines;
   }
   if (!existsSync(path))
     throw new DomainError(

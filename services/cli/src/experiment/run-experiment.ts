@@ -80,9 +80,7 @@ export async function runExperiment(
       await withLocalServices(join(out, 'logs', part ?? ''), { claim: held, backend, threads, context }, (services) =>
         executeRuns(config, plan, todo, { ...options, services, context }),
       );
-    const lines = await collectRuns(out, plan);
-    await writeRunsFile(out, lines);
-    return { plan, lines };
+    return { plan, lines: await writeRunsFile(out, plan) };
   };
   return claim ? work(claim) : withClaim(out, work, part);
 }

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +33,7 @@ describe('runs.jsonl', () => {
   test('has a line for each run that has ended, in index order, its fields in the documented order', async () => {
     await writeRunJson(out, plan[2]!.id, ended);
     await writeRunJson(out, plan[0]!.id, ended);
-    await writeRunsFile(out, await collectRuns(out, plan));
+    await writeRunsFile(out, plan);
     const lines = (await readFile(join(out, 'runs.jsonl'), 'utf8')).trimEnd().split('\n');
     expect(lines).toHaveLength(2);
     expect(lines[1]).toBe(
@@ -61,6 +63,38 @@ describe('runs.jsonl', () => {
     await expect(collectRuns(out, plan)).rejects.toThrow('is not JSON');
   });
 });
+
+/** What a pod does when its run has ended: its run.json is written, then runs.jsonl. A message names folder, plan and run. */
+const pod = `
+  const { writeRunJson, writeRunsFile } = require('./runs-file');
+  process.on('message', async ({ folder, plan, planned, ended }) => {
+    await writeRunJson(folder, planned.id, ended);
+    await writeRunsFile(folder, plan);
+    process.send('done');
+  });
+  process.send('ready');
+`;
+
+test('of several processes whose runs end at once, the last one to write runs.jsonl has all', async () => {
+  const cwd = join(__dirname, '../../dist/experiment');
+  const pods = plan.map(() =>
+    spawn(process.execPath, ['-e', pod], { cwd, stdio: ['inherit', 'inherit', 'inherit', 'ipc'] }),
+  );
+  const answers = () => Promise.all(pods.map((child) => once(child, 'message')));
+  try {
+    await answers();
+    for (let round = 0; round < 50; round++) {
+      const folder = join(out, String(round));
+      const answered = answers();
+      pods.forEach((child, i) => child.send({ folder, plan, planned: plan[i], ended }));
+      await answered;
+      const lines = (await readFile(join(folder, 'runs.jsonl'), 'utf8')).trimEnd().split('\n');
+      expect(lines.map((line) => (JSON.parse(line) as { index: number }).index)).toEqual([0, 1, 2]);
+    }
+  } finally {
+    for (const child of pods) child.kill();
+  }
+}, 120_000);
 
 describe('a run has begun', () => {
   const begun = () => hasBegun(out, plan[0]!);

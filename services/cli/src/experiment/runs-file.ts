@@ -36,10 +36,22 @@ export async function collectRuns(out: string, plan: PlannedRun[]): Promise<RunL
   return lines.filter((line) => line !== undefined);
 }
 
-/** Writes runs.jsonl. The same runs give the same bytes, but for the seconds. */
-export async function writeRunsFile(out: string, lines: RunLine[]): Promise<void> {
-  await writeFileAtomically(join(out, 'runs.jsonl'), lines.map((line) => `${toJson(line)}\n`).join(''));
+/**
+ * Writes runs.jsonl; the same runs give the same bytes, but for the seconds. Other processes may end runs of the folder and write
+ * meanwhile, so that it is written again until nothing has come since: whoever is the last to write has all.
+ *
+ * @returns the lines, as `collectRuns`
+ */
+export async function writeRunsFile(out: string, plan: PlannedRun[]): Promise<RunLine[]> {
+  let lines = await collectRuns(out, plan);
+  for (let written: string | undefined; written !== toText(lines); lines = await collectRuns(out, plan)) {
+    written = toText(lines);
+    await writeFileAtomically(join(out, 'runs.jsonl'), written);
+  }
+  return lines;
 }
+
+const toText = (lines: RunLine[]) => lines.map((line) => `${toJson(line)}\n`).join('');
 
 /** Notes a run that its trainer could not finish, so that it is counted. */
 export async function writeFailedRun(out: string, planned: PlannedRun, reason: string): Promise<void> {
