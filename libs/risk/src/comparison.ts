@@ -4,8 +4,8 @@ import { finiteInterval, finiteOrNull } from './finite';
 import { groupBy } from './group-by';
 import { meanInterval, type Interval } from './intervals';
 import type { MethodSummary } from './method-summary';
-import { mean } from './moments';
-import { completedValues, pairsOf, rewardModelOf, type Outcome, type Pair } from './outcome';
+import { mean, standardDeviation } from './moments';
+import { completedValues, dataSetOf, pairsOf, rewardModelOf, type Outcome, type Pair } from './outcome';
 import { brownForsythe, pitmanMorgan, varianceRatio } from './spread';
 import { decideVerdict, isKlMatched, type Verdict } from './verdict';
 
@@ -15,8 +15,17 @@ export interface Comparison {
   b: string;
   /** Pairs of completed runs of equal block and number. */
   pairs: number;
+  /** Reward models that the pairs followed: the units of the bootstrap. */
+  rewardModels: number;
   /** Gain of b less gain of a over the pairs; Student's t. */
-  pairedGain: { mean: number | null; ci95: Interval | null };
+  pairedGain: {
+    mean: number | null;
+    ci95: Interval | null;
+    /** The same over data sets: of the mean difference on each; null with one data set. */
+    overBlocks: { blocks: number; mean: number; ci95: Interval } | null;
+  };
+  /** Standard deviations of the pairs' gains; 0 where they do not vary. */
+  pairedSd: { a: number | null; b: number | null };
   /** var(a) / var(b) of the pairs' gains; percentile bootstrap over whole (block, member) units,
    *  whole blocks where a method's reward is a statistic of all members. */
   varianceRatio: { value: number | null; ci95: Interval | null };
@@ -42,8 +51,8 @@ export interface MethodRuns {
   summary: MethodSummary;
 }
 
-// With fewer (block, member) units a 95 % percentile interval ends at the most extreme resamples and says nothing.
-const fewestUnits = 5;
+/** With fewer (block, member) units a 95 % percentile interval ends at the most extreme resamples and says nothing. */
+export const fewestUnits = 5;
 
 export function compareMethods(
   a: MethodRuns,
@@ -52,23 +61,34 @@ export function compareMethods(
 ): Comparison {
   const pairs = pairsOf(a.outcomes, b.outcomes);
   const completed = pairs.filter((pair) => pair.every((outcome) => outcome.completed));
+  const units = [...groupBy(completed, (pair) => rewardModelOf(...pair)).values()];
   const [gainsA, gainsB] = [gainsOf(completed.map(([own]) => own)), gainsOf(completed.map(([, other]) => other))];
   const difference = gainsB.map((gain, i) => gain - (gainsA[i] as number));
-  const ratioInterval = finiteInterval(varianceRatioInterval(completed, options));
+  const ratioInterval = finiteInterval(varianceRatioInterval(units, options));
   const { F, p } = brownForsythe(gainsOf(a.outcomes), gainsOf(b.outcomes));
+  const pairedSd = {
+    a: finiteOrNull(standardDeviation(gainsA)),
+    b: finiteOrNull(standardDeviation(gainsB)),
+  };
   const klMatched = isKlMatched(a.summary.kl.mean, b.summary.kl.mean);
   const [failedA, failedB] = [a.summary.failed, b.summary.failed];
   return {
     a: a.name,
     b: b.name,
     pairs: completed.length,
-    pairedGain: { mean: finiteOrNull(mean(difference)), ci95: finiteInterval(meanInterval(difference)) },
+    rewardModels: units.length,
+    pairedGain: {
+      mean: finiteOrNull(mean(difference)),
+      ci95: finiteInterval(meanInterval(difference)),
+      overBlocks: gainOverBlocks(completed),
+    },
+    pairedSd,
     varianceRatio: { value: finiteOrNull(varianceRatio(gainsA, gainsB)), ci95: ratioInterval },
     brownForsythe: { F: finiteOrNull(F), p: finiteOrNull(p) },
     pitmanMorganP: finiteOrNull(pitmanMorgan(gainsA, gainsB)),
     worse: compareWorse(a.summary, b.summary, pairs),
     klMatched,
-    verdict: decideVerdict({ pairs: completed.length, klMatched, ratioInterval, failedA, failedB }),
+    verdict: decideVerdict({ pairs: completed.length, klMatched, ratioInterval, pairedSd, failedA, failedB }),
   };
 }
 
@@ -76,12 +96,20 @@ function gainsOf(outcomes: readonly Outcome[]): number[] {
   return completedValues(outcomes, ({ gain }) => gain);
 }
 
+/** What is gained on data sets like these: pairs of one data set have much in common, so that each counts once. */
+function gainOverBlocks(pairs: readonly Pair[]): Comparison['pairedGain']['overBlocks'] {
+  const blocks = [...groupBy(pairs, ([own]) => dataSetOf(own)).values()].map((own) =>
+    mean(own.map(([a, b]) => (b.completed?.gain as number) - (a.completed?.gain as number))),
+  );
+  const ci95 = finiteInterval(meanInterval(blocks));
+  return ci95 && { blocks: blocks.length, mean: mean(blocks), ci95 };
+}
+
 /** Runs that followed the same reward model share its errors, so whole (block, member) units are resampled. */
 function varianceRatioInterval(
-  pairs: readonly Pair[],
+  units: readonly Pair[][],
   { seed, replicates }: { seed: number; replicates: number },
 ): Interval {
-  const units = [...groupBy(pairs, (pair) => rewardModelOf(...pair)).values()];
   if (units.length < fewestUnits) return [NaN, NaN];
   const ratio = (drawn: readonly number[]) => {
     const resample = drawn.flatMap((unit) => units[unit] as Pair[]);

@@ -1,17 +1,13 @@
 import { studentTwoSided } from './distributions';
-import { mean } from './moments';
+import { mean, sumOfSquares } from './moments';
 
-/** Pearson's correlation; NaN where a side does not vary. */
+/** Pearson's correlation; NaN where a side does not vary by more than rounding. */
 export function pearson(a: readonly number[], b: readonly number[]): number {
   const [meanA, meanB] = [mean(a), mean(b)];
-  let [ab, aa, bb] = [0, 0, 0];
-  a.forEach((value, i) => {
-    const [da, db] = [value - meanA, (b[i] as number) - meanB];
-    ab += da * db;
-    aa += da * da;
-    bb += db * db;
-  });
-  return Math.max(-1, Math.min(1, ab / Math.sqrt(aa * bb)));
+  const squares = Math.sqrt(sumOfSquares(a) * sumOfSquares(b));
+  if (squares === 0) return NaN;
+  const products = a.reduce((sum, value, i) => sum + (value - meanA) * ((b[i] as number) - meanB), 0);
+  return Math.max(-1, Math.min(1, products / squares));
 }
 
 /** Spearman's rank correlation: Pearson's of the ranks, ties sharing their mean rank. */

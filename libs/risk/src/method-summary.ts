@@ -1,7 +1,8 @@
 import { finiteInterval, finiteOrNull } from './finite';
 import { meanInterval, proportionInterval, standardDeviationInterval, type Interval } from './intervals';
 import { mean, meanOfWorstTenth, quantile, standardDeviation } from './moments';
-import { completedValues, type Outcome } from './outcome';
+import { groupBy } from './group-by';
+import { completedValues, dataSetOf, type Outcome } from './outcome';
 
 /** What the runs of one method came to; null where the runs are too few for a number. */
 export interface MethodSummary {
@@ -34,8 +35,21 @@ export interface MethodSummary {
   /** Final mean sequence KL to the reference, nats. */
   kl: { mean: number | null; min: number | null; max: number | null };
   failed: number;
+  /** What the runs came to on each data set, whose runs have much in common; in their order. */
+  blocks: BlockSummary[];
   /** Of the runs, in their order. */
   seeds: number[];
+}
+
+/** The runs of one method on one data set. */
+export interface BlockSummary {
+  block: string;
+  /** Runs that completed or failed. */
+  n: number;
+  /** Over the `n` completed runs; sd with n - 1. */
+  gain: { n: number; mean: number | null; sd: number | null };
+  /** As of all runs. */
+  worse: { count: number; n: number };
 }
 
 /** @param outcomes of one method, at least one */
@@ -56,7 +70,19 @@ export function summariseMethod(outcomes: readonly Outcome[]): MethodSummary {
     dropFromPeak: { mean: finiteOrNull(mean(drops)), max: finiteOrNull(Math.max(...drops)) },
     kl: { mean: finiteOrNull(mean(kls)), min: finiteOrNull(Math.min(...kls)), max: finiteOrNull(Math.max(...kls)) },
     failed: outcomes.filter(({ completed }) => !completed).length,
+    blocks: [...groupBy(outcomes, dataSetOf)].map(([block, own]) => summariseBlock(block, own)),
     seeds: outcomes.map(({ run }) => run.seed),
+  };
+}
+
+function summariseBlock(block: string, outcomes: readonly Outcome[]): BlockSummary {
+  const gains = completedValues(outcomes, ({ gain }) => gain);
+  const n = outcomes.length;
+  return {
+    block,
+    n,
+    gain: { n: gains.length, mean: finiteOrNull(mean(gains)), sd: finiteOrNull(standardDeviation(gains)) },
+    worse: { count: outcomes.filter(({ isWorse }) => isWorse).length, n },
   };
 }
 

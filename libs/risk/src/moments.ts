@@ -3,11 +3,21 @@ export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Unbiased variance `sum (x - mean)^2 / (n - 1)`; NaN for fewer than two values. */
-export function variance(values: readonly number[]): number {
-  if (values.length < 2) return NaN;
+/** `sum (x - mean)^2`; 0 where no more is left than rounding leaves of equal values. */
+export function sumOfSquares(values: readonly number[]): number {
   const centre = mean(values);
-  return values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1);
+  const sum = values.reduce((total, value) => total + (value - centre) ** 2, 0);
+  return isRounding(sum, values) ? 0 : sum;
+}
+
+/** True of a sum of squared distances that is no more than the rounding of these values. */
+export function isRounding(squares: number, values: readonly number[]): boolean {
+  return squares <= 1e-24 * values.reduce((total, value) => total + value * value, 0);
+}
+
+/** Unbiased variance `sum (x - mean)^2 / (n - 1)`, 0 for equal values whatever their rounding; NaN for fewer than two values. */
+export function variance(values: readonly number[]): number {
+  return values.length < 2 ? NaN : sumOfSquares(values) / (values.length - 1);
 }
 
 /** Square root of the unbiased variance; NaN for fewer than two values. */

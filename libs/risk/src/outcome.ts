@@ -46,16 +46,22 @@ export function completedValues(
 /**
  * The reward models that runs followed, as a key: runs with the same key share a reward model's errors and are not independent.
  *
- * @returns block and member; the block alone where one of the runs was paid by a statistic of all its members; block and run where the
- *   file does not say
+ * @returns data set and member; the data set alone where one of the runs was paid by a statistic of all its members; with block and run
+ *   where the file does not say
  */
 export function rewardModelOf(...outcomes: readonly Outcome[]): string {
   const [{ run }] = outcomes as [Outcome];
   const isShared = outcomes.some(({ run: { reward = 'member' } }) => reward !== 'member');
-  return JSON.stringify(isShared ? [run.block] : [run.block, run.member ?? `run ${run.run}`]);
+  const dataSet = dataSetOf(outcomes[0] as Outcome);
+  return JSON.stringify(isShared ? [dataSet] : [dataSet, run.member ?? `${run.block} run ${run.run}`]);
 }
 
-/** Two runs of different methods that share block, number, seed and member. */
+/** The data set that a run's reward models were fitted on: its block, or what several blocks with the same models have in common. */
+export function dataSetOf({ run }: Outcome): string {
+  return run.ensemble ?? run.block;
+}
+
+/** Two runs of different methods that share block and number, and as a rule seed and member. */
 export type Pair = [a: Outcome, b: Outcome];
 
 /** The outcomes of `a` and `b` that belong together, by block and number of the run, in the order of `a`. */

@@ -79,7 +79,9 @@ describe('few runs', () => {
     expect(report.methods.vanilla?.gain).toMatchObject({ n: 1, mean: 0.5, ci95: null, sd: null, sdCi95: null });
     expect(report.comparisons[0]).toMatchObject({
       pairs: 1,
-      pairedGain: { mean: -0.25, ci95: null },
+      rewardModels: 1,
+      pairedGain: { mean: -0.25, ci95: null, overBlocks: null },
+      pairedSd: { a: null, b: null },
       varianceRatio: { value: null, ci95: null },
       brownForsythe: { F: null, p: null },
       pitmanMorganP: null,
@@ -138,6 +140,42 @@ describe('the verdict', () => {
       'aware: 40 runs follow 8 reward models and are no independent runs; intervals that take each for itself are too narrow',
     );
   });
+  test.each<[string, (gain: number) => number, string]>([
+    ['aware', () => 0.1, 'The steadiness of aware and vanilla is not comparable: every gain of aware is the same.'],
+    [
+      'either',
+      () => 0,
+      'The steadiness of aware and vanilla is not comparable: every gain of aware is the same, and every gain of vanilla is the same.',
+    ],
+  ])('is withheld where the gains of %s are all the same, but for rounding', (which, gainOf, headline) => {
+    const runs = experiment(40, { vanilla: 1, aware: 1 }).map((run) => {
+      if (run.status !== 'completed' || (which === 'aware' && run.method === 'vanilla')) return run;
+      // (x + .1) - x is .1 but for rounding, and not the same for all x.
+      const initial = 0.3 + run.run / 7;
+      return { ...run, initial: { gold: initial }, final: { ...run.final, gold: initial + gainOf(run.run) } };
+    });
+    const report = riskReport(runs, { replicates: 200 });
+    const [comparison] = report.comparisons;
+    expect(comparison).toMatchObject({
+      varianceRatio: { value: null, ci95: null },
+      pitmanMorganP: null,
+      pairedSd: { b: 0 },
+      verdict: 'not comparable',
+    });
+    expect(verdictTexts(report)[0]!.headline).toBe(headline);
+    expect(report.warnings.join('\n')).toContain('are all the same, so that no variances can be compared');
+    expect(report.warnings.join('\n')).not.toMatch(/reward models for an interval|survivors/);
+  });
+  test('that too few of the gains differ is not said to be for want of reward models', () => {
+    const runs = experiment(40, { vanilla: 1, aware: 1 }).map((run) =>
+      run.method === 'aware' && run.status === 'completed'
+        ? { ...run, final: { ...run.final, gold: run.run === 0 ? 2 : 1 } }
+        : run,
+    );
+    expect(verdictTexts(riskReport(runs, { replicates: 200 }))[0]!.headline).toBe(
+      'Too few runs to tell whether aware is steadier than vanilla: too few of their gains differ.',
+    );
+  });
   test('the bootstrap resamples whole reward models: 40 runs of 10 members are less certain than of 40', () => {
     const runs = experiment(10, { vanilla: 1, aware: 1 });
     const copies = (memberOf: (run: number, copy: number) => number) =>
@@ -155,6 +193,48 @@ describe('the verdict', () => {
   });
 });
 
+describe('data sets', () => {
+  const on = (block: string, run: number, vanilla: number, aware: number, changes = {}) => [
+    line('vanilla', run, vanilla, { block, member: run, ...changes }),
+    line('aware', run, aware, { block, member: run, ...changes }),
+  ];
+  // Differences 1 and 3 on data set a, 4 and 6 on b, 9 on c: means 2, 5, 9.
+  const runs = [
+    ...on('a', 0, 0, 1),
+    ...on('a', 1, -1, 2),
+    ...on('b', 0, 1, 5),
+    ...on('b', 1, 2, 8),
+    ...on('c', 0, -3, 6),
+  ];
+  const report = riskReport(runs);
+  test('what a method came to on each', () => {
+    expect(report.methods.vanilla!.blocks).toEqual([
+      { block: 'a', n: 2, gain: { n: 2, mean: -0.5, sd: expect.closeTo(Math.SQRT1_2, 12) }, worse: { count: 1, n: 2 } },
+      { block: 'b', n: 2, gain: { n: 2, mean: 1.5, sd: expect.closeTo(Math.SQRT1_2, 12) }, worse: { count: 0, n: 2 } },
+      { block: 'c', n: 1, gain: { n: 1, mean: -3, sd: null }, worse: { count: 1, n: 1 } },
+    ]);
+  });
+  test('the paired gain over them: mean 16/3, sd sqrt(37/3), t of 2 degrees 4.3027', () => {
+    const { mean, ci95, overBlocks } = report.comparisons[0]!.pairedGain;
+    expect(mean).toBeCloseTo(23 / 5, 12);
+    expect(overBlocks).toMatchObject({ blocks: 3, mean: expect.closeTo(16 / 3, 12) });
+    const half = (4.302653 * Math.sqrt(37 / 3)) / Math.sqrt(3);
+    expect(overBlocks!.ci95[0]).toBeCloseTo(16 / 3 - half, 5);
+    expect(overBlocks!.ci95[1]).toBeCloseTo(16 / 3 + half, 5);
+    expect(ci95![1] - ci95![0]).toBeLessThan(2 * half);
+    expect(verdictTexts(report)[0]!.evidence).toContain(
+      "These intervals are for runs on these 3 data sets; over data sets (Student's t of the 3 means) that gain is +5.33 (95 % interval -3.39 to +14.06).",
+    );
+  });
+  test('blocks with the same reward models are one: nothing is gained over data sets, and they share their errors', () => {
+    const same = runs.map((run) => ({ ...run, ensemble: 'a' }));
+    const { methods, comparisons } = riskReport(same);
+    expect(methods.aware!.blocks).toMatchObject([{ block: 'a', n: 5 }]);
+    expect(comparisons[0]).toMatchObject({ rewardModels: 2, pairedGain: { overBlocks: null } });
+    expect(report.comparisons[0]!.rewardModels).toBe(5);
+  });
+});
+
 describe('failed and cancelled runs', () => {
   const failed = { status: 'failed', initial: undefined, final: undefined };
   const runs = [
@@ -168,6 +248,17 @@ describe('failed and cancelled runs', () => {
   test('a failed run counts as worse and not in the moments', () => {
     expect(report.methods.aware).toMatchObject({ n: 2, failed: 1, gain: { n: 1, mean: 1 }, worse: { count: 1, n: 2 } });
     expect(report.comparisons[0]).toMatchObject({ pairs: 1, worse: { mcnemar: { aOnly: 0, bOnly: 1, p: 1 } } });
+    expect(verdictTexts(report)[0]!.evidence).toContain(
+      'aware ended worse than it began in 1 of 2 runs (1 failed, which counts as worse), vanilla in 0 of 2 (p',
+    );
+  });
+  test('standard deviations beside the ratio are those of the pairs, as the ratio is', () => {
+    // vanilla 0, 2, 100 and aware 0, 1: over two pairs sqrt 2 and sqrt .5, a ratio of 4
+    const uneven = [line('vanilla', 0, 0), line('aware', 0, 0), line('vanilla', 1, 2), line('aware', 1, 1)];
+    const [text] = verdictTexts(riskReport([...uneven, line('vanilla', 2, 100), line('aware', 2, 0, failed)]));
+    expect(text!.evidence).toContain(
+      'Over the 2 pairs gains varied by a standard deviation of 0.71 with aware and 1.41 with vanilla; variance ratio 4.00.',
+    );
   });
   test('a cancelled run counts nowhere and is named', () => {
     expect(report.methods.vanilla?.n).toBe(2);
@@ -258,7 +349,8 @@ describe('in words', () => {
         evidence:
           'Gains varied by a standard deviation of 0.00 with aware and 1.00 with vanilla. ' +
           "aware ended worse than it began in 0 of 3 runs, vanilla in 1 of 3 (p = 1.000 by McNemar's test on the pairs). " +
-          'On average aware gained +1.00 (95 % interval -1.48 to +3.48) in gold value relative to vanilla.',
+          'On average aware gained +1.00 (95 % interval -1.48 to +3.48) in gold value relative to vanilla. ' +
+          'All are on one data set: the intervals say nothing of others.',
       },
     ]);
   });

@@ -21,6 +21,8 @@ interface RunIdentity {
   method: string;
   /** The data set that the run's ensemble was fitted on. */
   block: string;
+  /** Which reward models its block has, where several blocks of a report have the same; without it, the block's own. No part of a line. */
+  ensemble?: string;
   /** Number of the run within method and block, from 0; runs of equal block and number are a pair. */
   run: number;
   /** Place in the experiment, run by run, methods next to each other, from 0. */

@@ -1,8 +1,8 @@
 import { correlationP, pearson } from './correlation';
 import { fSurvival } from './distributions';
-import { mean, quantile, variance } from './moments';
+import { isRounding, mean, quantile, sumOfSquares, variance } from './moments';
 
-/** `var(a) / var(b)`, above 1 where b is the steadier; NaN or infinite where b does not vary. */
+/** `var(a) / var(b)`, above 1 where b is the steadier; 0 where a does not vary, NaN or infinite where b does not. */
 export function varianceRatio(a: readonly number[], b: readonly number[]): number {
   return variance(a) / variance(b);
 }
@@ -25,24 +25,19 @@ export function brownForsythe(...groups: (readonly number[])[]): { F: number; p:
   const between = distances.reduce((sum, group) => sum + group.length * (mean(group) - grandMean) ** 2, 0);
   const within = distances.reduce((sum, group) => sum + sumOfSquares(group), 0);
   // Of two values each is as far from their median: what rounding leaves within such groups is no spread.
-  const isRounding = within <= 1e-24 * sumOfSquares([0, ...distances.flat()]);
-  const F = isRounding ? NaN : between / d1 / (within / d2);
+  const F = isRounding(within, distances.flat()) ? NaN : between / d1 / (within / d2);
   return { F, p: fSurvival(F, d1, d2) };
-}
-
-function sumOfSquares(values: readonly number[]): number {
-  const centre = mean(values);
-  return values.reduce((sum, value) => sum + (value - centre) ** 2, 0);
 }
 
 /**
  * Pitman–Morgan's two-sided p that paired values vary equally: the correlation of sums with differences is then zero.
  *
- * @returns NaN for fewer than three pairs or where sums or differences do not vary
+ * @returns NaN for fewer than three pairs or where a side, the sums or the differences do not vary
  *
  * Source: Pitman 1939, Morgan 1939, Biometrika 31.
  */
 export function pitmanMorgan(a: readonly number[], b: readonly number[]): number {
+  if (sumOfSquares(a) === 0 || sumOfSquares(b) === 0) return NaN;
   const sums = a.map((value, i) => value + (b[i] as number));
   const differences = a.map((value, i) => value - (b[i] as number));
   return correlationP(pearson(sums, differences), a.length);

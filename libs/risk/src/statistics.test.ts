@@ -69,6 +69,7 @@ describe('too few values', () => {
       ...proportionInterval(0, 0),
       ...correlationInterval(0.5, 3),
       pearson([1, 1], [1, 2]),
+      pearson([0.1, 1.1 - 1, 2.1 - 2], [1, 2, 3]),
       pitmanMorgan([1, 2], [2, 1]),
       varianceRatio([1], [2]),
       brownForsythe([1, 1], [2, 2]).p,
@@ -77,6 +78,11 @@ describe('too few values', () => {
     ];
     expect(undefinedNumbers).toEqual(undefinedNumbers.map(() => NaN));
   });
+});
+
+test('equal values have no variance, whatever their rounding; small differences of small values have one', () => {
+  expect(varianceRatio([1, 2, 3], [0.1, 1.1 - 1, 2.1 - 2])).toBe(Infinity);
+  expect(varianceRatio([1e-9, 2e-9, 3e-9], [1e-9, 3e-9, 5e-9])).toBeCloseTo(0.25, 12);
 });
 
 describe('bootstrap', () => {

@@ -35,7 +35,7 @@ describe('the figures of a verdict', () => {
 
   test('have no minus sign before a zero', () => {
     const report = riskReport(runs(1), { replicates: 100 });
-    report.comparisons[0]!.pairedGain = { mean: -0.001, ci95: [-1, 0.998] };
+    report.comparisons[0]!.pairedGain = { mean: -0.001, ci95: [-1, 0.998], overBlocks: null };
     expect(verdictTexts(report)[0]!.evidence).toContain('gained +0.00 (95 % interval -1.00 to +1.00)');
   });
 

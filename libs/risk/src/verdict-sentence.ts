@@ -1,4 +1,4 @@
-import type { Comparison } from './comparison';
+import { fewestUnits, type Comparison } from './comparison';
 import { decimalsFor } from './decimals';
 import type { Interval } from './intervals';
 import type { MethodSummary } from './method-summary';
@@ -27,13 +27,15 @@ function comparisonText(report: RiskReport, comparison: Comparison): VerdictText
   const [ownA, ownB] = [report.methods[a], report.methods[b]] as [MethodSummary, MethodSummary];
   const evidence = [
     ...spreadText(comparison, ownA, ownB),
-    `${worseText(b, ownB)}, ${a} in ${ownA.worse.count} of ${ownA.worse.n} (${pText(worse.mcnemar.p)} by McNemar's test on the pairs).`,
+    `${worseText(b, ownB)}, ${a} in ${ownA.worse.count} of ${ownA.worse.n}${failedText(ownA)} (${pText(worse.mcnemar.p)} by McNemar's test on the pairs).`,
     ...pairedGainText(comparison, report),
   ];
   return { headline: headlineOf(comparison, ownA, ownB), evidence: evidence.join(' ') };
 }
 
-function headlineOf({ a, b, pairs, klMatched, verdict }: Comparison, ownA: MethodSummary, ownB: MethodSummary): string {
+function headlineOf(comparison: Comparison, ownA: MethodSummary, ownB: MethodSummary): string {
+  const { a, b, klMatched, verdict } = comparison;
+  const constant = constantOf(comparison);
   switch (verdict) {
     case 'steadier':
       return `${b} is steadier than ${a}.`;
@@ -42,16 +44,27 @@ function headlineOf({ a, b, pairs, klMatched, verdict }: Comparison, ownA: Metho
     case 'no difference shown':
       return `No difference in steadiness between ${b} and ${a} is shown.`;
     case 'too few runs to tell':
-      return pairs < fewestPairs
-        ? `Too few runs to tell whether ${b} is steadier than ${a}: ${pairs} completed pairs, and at least ${fewestPairs} are needed.`
-        : `Too few runs to tell whether ${b} is steadier than ${a}: they share too few reward models.`;
+      return `Too few runs to tell whether ${b} is steadier than ${a}: ${tooFewText(comparison)}.`;
     case 'not comparable':
-      return klMatched
-        ? `${b} and ${a} are not comparable: ${ownB.failed} and ${ownA.failed} of their runs failed.`
-        : `${b} and ${a} are not comparable: their mean final KLs are ${klText(ownB.kl.mean, ownA.kl.mean)} nats.`;
+      if (!klMatched)
+        return `${b} and ${a} are not comparable: their mean final KLs are ${klText(ownB.kl.mean, ownA.kl.mean)} nats.`;
+      return constant.length > 0
+        ? `The steadiness of ${b} and ${a} is not comparable: every gain of ${constant.join(' is the same, and every gain of ')} is the same.`
+        : `${b} and ${a} are not comparable: ${ownB.failed} and ${ownA.failed} of their runs failed.`;
     default:
       return verdict satisfies never;
   }
+}
+
+/** What there is too little of. */
+function tooFewText({ pairs, rewardModels }: Comparison): string {
+  if (pairs < fewestPairs) return `${pairs} completed pairs, and at least ${fewestPairs} are needed`;
+  return rewardModels < fewestUnits ? 'they share too few reward models' : 'too few of their gains differ';
+}
+
+/** Those of its two methods whose gains over the pairs do not vary. */
+export function constantOf({ a, b, pairedSd }: Comparison): string[] {
+  return [...(pairedSd.b === 0 ? [b] : []), ...(pairedSd.a === 0 ? [a] : [])];
 }
 
 function klText(...kls: [number | null, number | null]): string {
@@ -59,12 +72,14 @@ function klText(...kls: [number | null, number | null]): string {
   return kls.map((kl) => kl?.toFixed(decimals) ?? 'unknown').join(' and ');
 }
 
-function spreadText({ a, b, varianceRatio }: Comparison, ownA: MethodSummary, ownB: MethodSummary): string[] {
-  const [sdA, sdB] = [ownA.gain.sd, ownB.gain.sd];
+/** Of the pairs, as the ratio is, which may be fewer than the runs of each. */
+function spreadText(comparison: Comparison, ownA: MethodSummary, ownB: MethodSummary): string[] {
+  const { a, b, pairs, varianceRatio } = comparison;
+  const { a: sdA, b: sdB } = comparison.pairedSd;
   if (sdA === null || sdB === null) return [];
   const decimals = decimalsFor([sdA, sdB]);
   return [
-    `Gains varied by a standard deviation of ${sdB.toFixed(decimals)} with ${b} and ${sdA.toFixed(decimals)} with ${a}${ratioText(varianceRatio)}.`,
+    `${[ownA, ownB].every(({ gain }) => gain.n === pairs) ? 'Gains' : `Over the ${pairs} pairs gains`} varied by a standard deviation of ${sdB.toFixed(decimals)} with ${b} and ${sdA.toFixed(decimals)} with ${a}${ratioText(varianceRatio)}.`,
   ];
 }
 
@@ -75,9 +90,19 @@ function ratioText({ value, ci95 }: Comparison['varianceRatio']): string {
   return `; variance ratio ${format(value)}${interval(ci95, format)}`;
 }
 
-function pairedGainText({ a, b, pairedGain: { mean, ci95 } }: Comparison, report: RiskReport): string[] {
+function pairedGainText({ a, b, pairedGain: { mean, ci95, overBlocks } }: Comparison, report: RiskReport): string[] {
   if (mean === null) return [];
-  return [`On average ${b} gained ${gainsText(mean, ci95)} in ${measureText(report)} relative to ${a}.`];
+  return [
+    `On average ${b} gained ${gainsText(mean, ci95)} in ${measureText(report)} relative to ${a}.`,
+    ...(ci95 ? [dataSetsText(overBlocks)] : []),
+  ];
+}
+
+/** What intervals over runs do not say: those of one data set are no independent runs. */
+function dataSetsText(over: Comparison['pairedGain']['overBlocks']): string {
+  return over
+    ? `These intervals are for runs on these ${over.blocks} data sets; over data sets (Student's t of the ${over.blocks} means) that gain is ${gainsText(over.mean, over.ci95)}.`
+    : 'All are on one data set: the intervals say nothing of others.';
 }
 
 function gainText(name: string, { gain }: MethodSummary, report: RiskReport): string {
@@ -86,8 +111,14 @@ function gainText(name: string, { gain }: MethodSummary, report: RiskReport): st
   return `Over ${runs} the mean gain in ${measureText(report)} was ${gainsText(gain.mean, gain.ci95)}.`;
 }
 
-function worseText(name: string, { worse }: MethodSummary): string {
-  return `${name} ended worse than it began in ${worse.count} of ${worse.n} runs`;
+function worseText(name: string, summary: MethodSummary): string {
+  const { worse } = summary;
+  return `${name} ended worse than it began in ${worse.count} of ${worse.n} runs${failedText(summary)}`;
+}
+
+/** Failed runs are among those that count as worse. */
+function failedText({ failed }: MethodSummary): string {
+  return failed > 0 ? ` (${failed} failed, which counts as worse)` : '';
 }
 
 function measureText({ measure }: RiskReport): string {

@@ -16,20 +16,22 @@ export function isKlMatched(klA: number | null, klB: number | null): boolean {
  * 1 the interval of the variance ratio var(a) / var(b) lies.
  *
  * A failed run has no gain. Where the method that looks steadier failed more often, its spread is that of its survivors and
- * nothing is claimed.
+ * nothing is claimed. Gains that are all the same have no variance to compare.
  *
- * @param evidence.ratioInterval null where the runs have too few (block, member) units for one
+ * @param evidence.ratioInterval null where the runs have too few (block, member) units for one, or resamples without a variance
  */
 export function decideVerdict(evidence: {
   pairs: number;
   klMatched: boolean;
   ratioInterval: Interval | null;
+  pairedSd: { a: number | null; b: number | null };
   failedA: number;
   failedB: number;
 }): Verdict {
-  const { pairs, klMatched, ratioInterval, failedA, failedB } = evidence;
+  const { pairs, klMatched, ratioInterval, pairedSd, failedA, failedB } = evidence;
   if (pairs < fewestPairs) return 'too few runs to tell';
   if (!klMatched) return 'not comparable';
+  if (pairedSd.a === 0 || pairedSd.b === 0) return 'not comparable';
   if (!ratioInterval) return 'too few runs to tell';
   const [low, high] = ratioInterval;
   if (low > 1) return failedB <= failedA ? 'steadier' : 'not comparable';

@@ -1,8 +1,9 @@
-import type { Comparison, MethodRuns } from './comparison';
+import { fewestUnits, type Comparison, type MethodRuns } from './comparison';
 import { groupBy } from './group-by';
 import { pairsOf, rewardModelOf } from './outcome';
 import { hasMeasure, type Measure, type RunRecord } from './run-record';
 import { fewestPairs } from './verdict';
+import { constantOf } from './verdict-sentence';
 
 /** What a reader must know before trusting the figures, a sentence each. */
 export function warningsOf(evidence: {
@@ -84,20 +85,24 @@ function pairWarnings(a: MethodRuns, b: MethodRuns): string[] {
   ];
 }
 
-function comparisonWarnings(
-  { a, b, pairs, klMatched, verdict, varianceRatio }: Comparison,
-  methods: readonly MethodRuns[],
-) {
+function comparisonWarnings(comparison: Comparison, methods: readonly MethodRuns[]) {
+  const { a, b, pairs, rewardModels, klMatched, verdict } = comparison;
+  const constant = constantOf(comparison);
   const kl = (name: string) => methods.find((method) => method.name === name)?.summary.kl.mean?.toFixed(2) ?? 'none';
   const enough = pairs >= fewestPairs;
   return [
     ...(klMatched
       ? []
       : [`${b} and ${a} ended at different mean KLs (${kl(b)} and ${kl(a)} nats): not a fair comparison`]),
-    ...(enough && klMatched && varianceRatio.ci95 === null
+    ...(enough && klMatched && rewardModels < fewestUnits
       ? [`${b} and ${a}: the runs share too few reward models for an interval of the variance ratio`]
       : []),
-    ...(enough && klMatched && verdict === 'not comparable'
+    ...(enough && klMatched && constant.length > 0
+      ? [
+          `${b} and ${a}: the gains of ${constant.join(' and of ')} are all the same, so that no variances can be compared`,
+        ]
+      : []),
+    ...(enough && klMatched && constant.length === 0 && verdict === 'not comparable'
       ? [`${b} and ${a}: the one whose gains vary less failed more often, so its spread is that of its survivors`]
       : []),
   ];

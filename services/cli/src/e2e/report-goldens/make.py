@@ -108,6 +108,17 @@ def worse_summary(runs, measure):
     return {"count": count, "n": n, "p": count / n, "ci95": [low, high]}
 
 
+def block_summaries(runs, measure):
+    summaries = []
+    for block in BLOCKS:
+        own = [run for run in runs if run["block"] == block]
+        gains = gains_of(own, measure)
+        gain = {"n": len(gains), "mean": gains.mean(), "sd": gains.std(ddof=1)}
+        worse = {"count": sum(is_worse(run, measure) for run in own), "n": len(own)}
+        summaries.append({"block": block, "n": len(own), "gain": gain, "worse": worse})
+    return summaries
+
+
 def method_summary(runs, measure):
     peaks, drops = peaks_of(runs, measure)
     kls = np.array([run["final"]["kl"] for run in runs if is_completed(run)])
@@ -119,6 +130,7 @@ def method_summary(runs, measure):
         "dropFromPeak": {"mean": drops.mean(), "max": drops.max()},
         "kl": {"mean": kls.mean(), "min": kls.min(), "max": kls.max()},
         "failed": sum(run["status"] == "failed" for run in runs),
+        "blocks": block_summaries(runs, measure),
         "seeds": [run["seed"] for run in runs],
     }
 
@@ -150,6 +162,8 @@ def compare(a_runs, b_runs, measure):
     a, b = (gains_of(side, measure) for side in zip(*both))
     difference = b - a
     n = len(both)
+    blocks = [difference[[run["block"] == block for run, _ in both]].mean() for block in BLOCKS]
+    over_blocks = stats.t.interval(0.95, len(blocks) - 1, loc=np.mean(blocks), scale=stats.sem(blocks))
     units = [f'{run["block"]} {run["member"]}' for run, _ in both]
     only = lambda first, second: sum(is_worse(pair[first], measure) and not is_worse(pair[second], measure) for pair in pairs)
     a_only, b_only = only(0, 1), only(1, 0)
@@ -168,10 +182,13 @@ def compare(a_runs, b_runs, measure):
         "a": a_runs[0]["method"],
         "b": b_runs[0]["method"],
         "pairs": n,
+        "rewardModels": len(set(units)),
         "pairedGain": {
             "mean": difference.mean(),
             "ci95": list(stats.t.interval(0.95, n - 1, loc=difference.mean(), scale=stats.sem(difference))),
+            "overBlocks": {"blocks": len(blocks), "mean": np.mean(blocks), "ci95": list(over_blocks)},
         },
+        "pairedSd": {"a": a.std(ddof=1), "b": b.std(ddof=1)},
         "varianceRatio": {"value": a.var(ddof=1) / b.var(ddof=1), "ci95": interval},
         "brownForsythe": {"F": brown_forsythe.statistic, "p": brown_forsythe.pvalue},
         "pitmanMorganP": stats.pearsonr(a + b, a - b).pvalue,
