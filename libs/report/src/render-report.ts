@@ -1,4 +1,4 @@
-import type { RiskReport, RunRecord } from '@surefoot/risk';
+import { groupBy, type RiskReport, type RunRecord } from '@surefoot/risk';
 import { banditSection } from './bandit-section';
 import type { DisagreementScores } from './disagreement-charts';
 import { disagreementSections } from './disagreement-section';
@@ -30,6 +30,8 @@ export interface ReportContent {
   rewardBench?: RewardBenchScores;
   /** Responses before and after, of the best and the worst run say. */
   samples?: readonly RunSamples[];
+  /** Where each method pays its KL penalty (`ppo.klPlacement`), as far as it is known. */
+  klPlacements?: Readonly<Record<string, string>>;
   /** The experiment as resolved: text such as YAML, shown as it is, or a value, shown as JSON. */
   config?: unknown;
 }
@@ -55,7 +57,11 @@ export async function renderReport(content: ReportContent): Promise<string> {
   });
 }
 
-function experimentSections(drawing: Drawing, { report }: ReportContent, methods: readonly MethodSeries[]): Section[] {
+function experimentSections(
+  drawing: Drawing,
+  { report, klPlacements }: ReportContent,
+  methods: readonly MethodSeries[],
+): Section[] {
   const sections: [heading: string, introduction: string, figures: Figure[]][] = [
     [
       'From start to end',
@@ -74,13 +80,23 @@ function experimentSections(drawing: Drawing, { report }: ReportContent, methods
     ],
     [
       'How far the policies moved',
-      'A method that moves less risks less, so methods are compared at a matched KL.',
+      `A method that moves less risks less, so methods are compared at a matched KL. ${placementText(klPlacements)}`.trim(),
       [...klChart(drawing, report, methods), ...finalKlChart(drawing, report, methods)],
     ],
   ];
   return sections
     .filter(([, , figures]) => figures.length > 0)
     .map(([heading, introduction, figures]) => ({ heading, introduction, body: figureGrid(figures) }));
+}
+
+/** Which penalty the methods pay: with another placement a method of the same name is another one. */
+function placementText(placements: Readonly<Record<string, string>> = {}): string {
+  const byPlacement = groupBy(Object.entries(placements), ([, placement]) => placement);
+  if (byPlacement.size === 1)
+    return `All pay the KL penalty at the same place (klPlacement: ${[...byPlacement.keys()][0]}).`;
+  return [...byPlacement]
+    .map(([placement, methods]) => `klPlacement is ${placement} for ${methods.map(([name]) => name).join(', ')}.`)
+    .join(' ');
 }
 
 function textSections(

@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson, readText } from '@surefoot/files';
-import { readRuns, writeReport as writeReportFiles, type RewardBenchScores } from '@surefoot/report';
-import { riskReport, verdictTexts, type RiskReport, type RunRecord } from '@surefoot/risk';
-import { readResolvedExperiment } from './config';
+import { writeReport as writeReportFiles, type RewardBenchScores } from '@surefoot/report';
+import { riskReport, verdictTexts, type RiskReport } from '@surefoot/risk';
 import { readDisagreements } from './disagreement-sample';
 import { experimentPath } from './experiment-file';
-import { planRuns } from './plan';
-import { collectRuns, writeRunsFile } from './runs-file';
-import { readRunSamples, type FolderRuns } from './run-samples';
+import { poolFolders } from './pool';
+import { configurationWarnings, klPlacements } from './report-warnings';
+import { readReportedFolders } from './reported-folder';
+import { readRunSamples } from './run-samples';
 
 /** A report that has been written. */
 export interface WrittenReport {
@@ -25,30 +25,25 @@ export interface WrittenReport {
  *
  * @param folders experiment folders; the first names the report
  * @param page path of the HTML file, default `report.html` in the first folder; report.json stands beside it
- * @throws DomainError not_found where a folder holds no runs; invalid_argument where no run has ended or a line is malformed
+ * @throws DomainError not_found where a folder holds no runs; invalid_argument where no run has ended, a line is malformed, two folders hold
+ *   the same runs, or a method has different settings in them
  */
 export async function writeReport(folders: string[], page?: string): Promise<WrittenReport> {
   const [first] = folders as [string];
   const html = page ?? join(first, 'report.html');
-  const experiments = await Promise.all(
-    folders.map(async (folder) => ({
-      ...{ folder, runs: await runsOf(folder) },
-      prefix: folders.length === 1 ? '' : `${basename(resolve(folder))}/`,
-    })),
-  );
-  const runs = together(experiments);
-  const report = riskReport(runs);
-  const configuration = experimentPath(first);
+  const experiments = poolFolders(await readReportedFolders(folders));
+  const runs = experiments.flatMap(({ pooled }) => pooled);
+  const statistics = riskReport(runs);
+  const report = { ...statistics, warnings: [...configurationWarnings(experiments), ...statistics.warnings] };
   await writeReportFiles(html, {
-    title: existsSync(configuration)
-      ? (await readResolvedExperiment(configuration)).config.name
-      : basename(resolve(first)),
+    title: experiments[0]?.experiment?.config.name ?? basename(resolve(first)),
     report,
     runs,
     disagreement: await readDisagreements(folders),
     rewardBench: await readRewardBench([first, dirname(html)]),
     samples: await readRunSamples(experiments, report.measure),
     config: await readConfigurations(folders),
+    klPlacements: klPlacements(experiments),
   });
   return { report, html, verdict: verdictOf(report) };
 }
@@ -69,33 +64,6 @@ async function readRewardBench(folders: string[]): Promise<RewardBenchScores | u
   if (!document?.mean?.sections || !Array.isArray(document.members))
     throw new DomainError('invalid_argument', `${path} is no document of surefoot rewardbench`);
   return document as RewardBenchScores;
-}
-
-/** The runs of a folder: from the folders of its runs where it has an experiment, else from runs.jsonl alone. */
-async function runsOf(folder: string): Promise<RunRecord[]> {
-  const path = join(folder, 'runs.jsonl');
-  if (existsSync(experimentPath(folder)) && existsSync(join(folder, 'runs'))) {
-    const { config, members } = await readResolvedExperiment(experimentPath(folder));
-    const plan = planRuns(config, members);
-    const lines = await collectRuns(folder, plan);
-    return lines.length > 0 ? writeRunsFile(folder, plan) : lines;
-  }
-  if (!existsSync(path))
-    throw new DomainError(
-      'not_found',
-      `${folder} is no experiment folder: it has neither runs.jsonl nor experiment.yaml`,
-    );
-  return readRuns(path);
-}
-
-/** Runs of several experiments: blocks are told apart by their folder, indices count on. */
-function together(experiments: FolderRuns[]): RunRecord[] {
-  let offset = 0;
-  return experiments.flatMap(({ runs, prefix }) => {
-    const start = offset;
-    offset += Math.max(-1, ...runs.map(({ index }) => index)) + 1;
-    return runs.map((run) => ({ ...run, index: start + run.index, block: `${prefix}${run.block}` }));
-  });
 }
 
 function verdictOf(report: RiskReport): string {

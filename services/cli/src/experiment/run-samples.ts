@@ -45,17 +45,18 @@ export async function* readEvaluation(runFolder: string): AsyncGenerator<Evaluat
 export interface FolderRuns {
   folder: string;
   runs: RunRecord[];
-  /** What stands before the names of its blocks in a report of several folders. */
-  prefix: string;
+  /** The same, in the same order, as a report of several folders names them. */
+  pooled: RunRecord[];
 }
 
 /** Responses before and after training, of the best run of all and of the worst. */
 export async function readRunSamples(folders: FolderRuns[], measure: Measure): Promise<RunSamples[]> {
   const completed = folders
-    .flatMap(({ folder, runs, prefix }) =>
-      outcomesOf(runs, measure).flatMap(({ run, completed: result }) =>
-        result ? [{ folder, prefix, run, gain: result.gain }] : [],
-      ),
+    .flatMap(({ folder, runs, pooled }) =>
+      runs.flatMap((run, i) => {
+        const gain = outcomesOf([run], measure)[0]?.completed?.gain;
+        return gain === undefined ? [] : [{ folder, run, name: pooled[i]!.block, gain }];
+      }),
     )
     .sort((a, b) => b.gain - a.gain);
   const chosen = [
@@ -65,10 +66,10 @@ export async function readRunSamples(folders: FolderRuns[], measure: Measure): P
   const samples: RunSamples[] = [];
   for (const [title, entry] of chosen) {
     if (!entry) continue;
-    const { folder, prefix, gain } = entry;
+    const { folder, name, gain } = entry;
     const { method, block, run } = entry.run;
     const responses = await firstResponses(folder, `${method}-${block}-${run}`, measure);
-    if (responses.length > 0) samples.push({ title, method, block: `${prefix}${block}`, run, gain, responses });
+    if (responses.length > 0) samples.push({ title, method, block: name, run, gain, responses });
   }
   return samples;
 }

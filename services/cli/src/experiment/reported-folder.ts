@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { DomainError } from '@surefoot/errors';
+import { readRuns } from '@surefoot/report';
+import type { RunRecord } from '@surefoot/risk';
+import { z } from 'zod';
+import { readYaml } from '../options-file';
+import { readResolvedExperiment, type ExperimentConfig } from './config';
+import { experimentPath } from './experiment-file';
+import { planRuns } from './plan';
+import { collectRuns, writeRunsFile } from './runs-file';
+
+/** An experiment folder as a report finds it. */
+export interface ReportedFolder {
+  folder: string;
+  /** Its last part, or as it was given where two folders of a report end alike. */
+  name: string;
+  runs: RunRecord[];
+  /** Absent where the folder holds runs.jsonl alone. */
+  experiment?: ReportedExperiment;
+}
+
+/** What experiment.yaml says. */
+export interface ReportedExperiment {
+  config: ExperimentConfig;
+  /** How many runs the whole experiment has. */
+  planned: number;
+  digests: Digests;
+}
+
+const digest = z.string().nullish();
+const digestsSchema = z.looseObject({
+  ensembles: z.record(z.string(), digest).default({}),
+  policy: digest,
+  prompts: digest,
+  evalPrompts: digest,
+  gold: digest,
+  judge: digest,
+});
+const resolvedFile = z.looseObject({ resolved: z.looseObject({ digests: digestsSchema }).optional() });
+type Digests = z.output<typeof digestsSchema>;
+
+/**
+ * What the folders of a report hold, in their order.
+ *
+ * @throws DomainError not_found where a folder holds no runs; invalid_argument where a file is malformed
+ */
+export async function readReportedFolders(folders: string[]): Promise<ReportedFolder[]> {
+  const lastParts = folders.map((folder) => basename(resolve(folder)));
+  const names = new Set(lastParts).size === folders.length ? lastParts : folders;
+  return Promise.all(folders.map(async (folder, i) => ({ folder, name: names[i]!, ...(await readFolder(folder)) })));
+}
+
+async function readFolder(folder: string): Promise<Pick<ReportedFolder, 'runs' | 'experiment'>> {
+  const path = experimentPath(folder);
+  if (!existsSync(path)) return { runs: await readRunsFile(folder) };
+  const { config, members } = await readResolvedExperiment(path);
+  const plan = planRuns(config, members);
+  const { data } = resolvedFile.safeParse(await readYaml(path));
+  const digests = data?.resolved?.digests ?? { ensembles: {} };
+  const experiment = { config, planned: plan.length, digests };
+  if (!existsSync(join(folder, 'runs'))) return { runs: await readRunsFile(folder), experiment };
+  // The folders of the runs are what runs.jsonl is made of.
+  const lines = await collectRuns(folder, plan);
+  return { runs: lines.length > 0 ? await writeRunsFile(folder, plan) : lines, experiment };
+}
+
+function readRunsFile(folder: string): Promise<RunRecord[]> {
+  const path = join(folder, 'runs.jsonl');
+  if (existsSync(path)) return readRuns(path);
+  throw new DomainError(
+    'not_found',
+    `${folder} is no experiment folder: it has neither runs.jsonl nor experiment.yaml`,
+  );
+}
