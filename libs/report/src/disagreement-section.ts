@@ -24,7 +24,7 @@ export function disagreementSections(
   return [
     {
       heading: 'How much the reward models disagree',
-      introduction: `Models fitted to the same preferences, different in nothing but their seed. ${unitOf(disagreement)} A member that rates all responses to one prompt higher than others do counts as disagreeing here, though no choice between those responses depends on it.${whichEnsemble(disagreement, options)}`,
+      introduction: `The members of an ensemble on the same texts. Members that Surefoot fitted saw the same preferences and differ in their seed alone; those that were imported, or are served elsewhere, may differ in more. ${unitOf(disagreement)} A member that rates all responses to one prompt higher than others do counts as disagreeing here, though no choice between those responses depends on it.${whichEnsemble(disagreement, options)}`,
       body: html`${figureGrid(figures)} ${ensembleTable(disagreement)} ${disagreementTexts(disagreement)}`,
     },
   ];

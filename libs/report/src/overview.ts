@@ -65,7 +65,9 @@ function measureText(report: RiskReport): string {
   const error =
     initial.standardError === null ? '' : ` ± ${fixed(initial.standardError)} (standard error, shared by all runs)`;
   const start = initial.mean === null ? '' : ` The start policy stands at ${fixed(initial.mean)}${error}.`;
+  const brackets =
+    'Brackets are 95 % intervals that take each run for itself: they are for these data sets and reward models, not for others.';
   return measure === 'gold'
-    ? `Measured by the gold value of the task, which no reward model saw.${start} Brackets are 95 % intervals.`
-    : `Measured by an independent judge; there is no oracle.${start} Brackets are 95 % intervals.`;
+    ? `Measured by the gold value of the task, which no reward model saw.${start} ${brackets}`
+    : `Measured by the judge; there is no oracle.${start} ${brackets}`;
 }

@@ -13,7 +13,7 @@ import { rewardBenchSection } from './rewardbench-section';
 import { samplesMarkup, type RunSamples } from './samples';
 import { judgeAgainstGoldChart, pairsChart } from './scatter-charts';
 import { finalKlChart, gainChart } from './strip-charts';
-import { comparisonTable, methodTable, runTable } from './tables';
+import { blockTable, comparisonTable, methodTable, runTable } from './tables';
 import { klChart, trajectoryCharts } from './trajectory-charts';
 import { worseChart } from './worse-chart';
 
@@ -65,7 +65,7 @@ function experimentSections(
   const sections: [heading: string, introduction: string, figures: Figure[]][] = [
     [
       'From start to end',
-      'What the training batches were worth, iteration by iteration, all on one scale. A thin line is a run, the thick line the median, the band the middle half. Lines that rise and then fall are runs that learned the noise of their reward.',
+      'What the training batches were worth, iteration by iteration, all on one scale. A thin line is a run, the thick line the median, the band the middle half. Lines that rise and then fall are runs that learned the noise of their reward. The dashed line is the start policy on the evaluation prompts: where these are others than the prompts of training, the lines need not begin at it.',
       trajectoryCharts(drawing, report, methods),
     ],
     [
@@ -118,7 +118,7 @@ function textSections(
       heading: 'Figures',
       introduction:
         'The numbers behind the charts. A peak is the highest mean of five iterations in a row, over the training batches, and the drop from it the difference to the last five.',
-      body: html`${methodTable(report)}${report.comparisons.length > 0 && comparisonTable(report)}
+      body: html`${methodTable(report)}${blockTable(report)}${report.comparisons.length > 0 && comparisonTable(report)}
         <details>
           <summary>Every run with its seed</summary>
           ${runTable(report, runs, methods)}

@@ -126,6 +126,24 @@ describe('a whole report', () => {
     expect(Number(of(vanilla)[2])).toBe(full.report.methods['vanilla']?.gain.mean);
     expect(Number(of(other)[3])).toBe(full.report.methods['variance-weighted-kl']?.gain.sd);
   });
+  test('the runs of each data set stand by themselves, and the paired gain over data sets beside that over pairs', () => {
+    const { all } = parse(page);
+    const cells = (caption: string) =>
+      [
+        ...all('table')
+          .find((each) => each.textContent?.includes(caption))!
+          .querySelectorAll('tbody tr'),
+      ].map((row) => [...row.querySelectorAll('th, td')].map((cell) => cell.textContent?.trim()));
+    const rows = cells('Data sets: gains');
+    expect(rows.map(([name, runs]) => [name, runs])).toEqual([
+      ['vanilla, data-11', '20'],
+      ['vanilla, data-12', '20'],
+      ['variance-weighted-kl, data-11', '20'],
+      ['variance-weighted-kl, data-12', '20'],
+    ]);
+    const { overBlocks } = full.report.comparisons[0]!.pairedGain;
+    expect(cells('Comparisons of each method')[0]![4]).toContain(overBlocks!.mean.toFixed(2));
+  });
   test('the texts on which members are farthest apart are shown, and those on which they agree', () => {
     const { texts: shown, all } = parse(page);
     const { texts } = exampleDisagreement();
@@ -259,6 +277,21 @@ describe('thin experiments', () => {
     const page = await renderReport(content(runs));
     expect(page.replace(/<script>.*<\/script>/s, '')).not.toMatch(/NaN|Infinity|undefined|null|\[object/);
     expect(parse(page).texts('.headline').length).toBeGreaterThan(0);
+  });
+  test('runs that failed are not said to be put below their start by an evaluation, nor to be in a median that they do not reach', async () => {
+    const runs = exampleRuns(4).map((run): RunRecord =>
+      run.run < 2
+        ? { ...failed(run), iterations: 20, trajectory: { gold: run.trajectory.gold!.slice(0, 20), kl: [1] } }
+        : { ...run, ...(run.status === 'completed' && { final: { ...run.final, gold: 9 } }) },
+    );
+    const captions = parse(await renderReport(content(runs))).texts('figcaption');
+    expect(captions[0]).toContain('the final evaluation puts 0 of 2 below their start. 2 failed and have none.');
+    expect(captions[0]).toContain(
+      '2 of 4 runs end before iteration 60: after that, median and band are those of the others.',
+    );
+    expect(captions.find((caption) => caption.startsWith('How far the policies moved'))).toContain(
+      'lie together. vanilla: 2 of 4 runs end before iteration 60',
+    );
   });
   test('three pairs claim nothing', async () => {
     const page = await renderReport(content(exampleRuns(3)));

@@ -103,7 +103,7 @@ function accuracyChart({ Plot, draw }: Drawing, scores: RewardBenchScores): Figu
     title: 'RewardBench by section',
     picture,
     caption:
-      `The round mark is the mean of the ensemble's calibrated scores with its 95 % interval, the diamonds below it are its ${scores.members.length} members. Guessing between two answers gets half, the dashed line. ${
+      `The round mark is the mean of the ensemble's calibrated scores with its 95 % interval, the diamonds below it are its ${scores.members.length} members. The dashed line is what guessing gets between two answers, a half; between four it gets a quarter. ${
         missing.length > 0 ? `Of ${missing.join(', ')} only some subsets were there.` : ''
       }`.trim(),
   };

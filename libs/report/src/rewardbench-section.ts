@@ -46,7 +46,7 @@ export function rewardBenchSection(drawing: Drawing, scores: RewardBenchScores):
   return {
     heading: 'The reward models on RewardBench',
     introduction:
-      'How often the ensemble, and each member alone, scores the better of two answers higher, on questions that no member was fitted to.',
+      'How often the ensemble, and each member alone, scores the better answer higher. Where members were fitted to some of these items, which is not checked, it is too good to be true.',
     body: html`${figureGrid([...accuracies, ...coverage, ...reliability])} ${numbers}`,
   };
 }

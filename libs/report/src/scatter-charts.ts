@@ -45,7 +45,7 @@ export function judgeAgainstGoldChart(
     {
       title: 'Judge against gold',
       picture,
-      caption: `Each mark is a run's final policy, scored by a judge that took no part in training. ${correlation}. The closer the marks lie to a rising line, the better the judge ranks runs.${byJudge ? trustInJudge(byJudge) : ''}`,
+      caption: `Each mark is a run's final policy, scored by the judge as well. ${correlation}. The closer the marks lie to a rising line, the better the judge ranks runs.${byJudge ? trustInJudge(byJudge) : ''}`,
       legend: methods.map(symbolLegend),
     },
   ];
@@ -106,7 +106,7 @@ export function pairsChart(
     {
       title: `${b.name} against ${a.name}, pair by pair`,
       picture,
-      caption: `Each mark is a pair of runs with the same reward model and seed. Above the diagonal ${b.name} gained more (${above} of ${points.length}; mean difference ${signed(mean)} ${interval(ci95, signed)} in ${measureName(report)}). Marks left of the vertical dashed line and above the horizontal one were saved from ending worse.`,
+      caption: `Each mark is a pair of runs of one data set and number, as a rule with one reward model and seed. Above the diagonal ${b.name} gained more (${above} of ${points.length}; mean difference ${signed(mean)} ${interval(ci95, signed)} in ${measureName(report)}). Marks left of the vertical dashed line and above the horizontal one were saved from ending worse.`,
     },
   ];
 }

@@ -90,6 +90,30 @@ export function methodTable(report: RiskReport): SafeHtml {
   });
 }
 
+/** What the runs of each method came to on each data set; nothing where there is one. */
+export function blockTable(report: RiskReport): SafeHtml | false {
+  const rows = Object.entries(report.methods).flatMap(([method, { blocks }]) =>
+    blocks.map((block) => ({ method, ...block })),
+  );
+  if (new Set(rows.map(({ block }) => block)).size < 2) return false;
+  const { fixed: value, signed } = reportFormats(report).value;
+  return table<(typeof rows)[number]>({
+    caption: `Data sets: gains in ${measureName(report)} of the runs on each; runs of one data set have much in common, so that few data sets tell less than many runs`,
+    rows,
+    columns: [
+      { header: 'method and data set', cell: ({ method, block }) => `${method}, ${block}` },
+      { header: 'runs', cell: ({ n }) => n },
+      { header: 'mean gain', value: ({ gain }) => gain.mean, cell: ({ gain }) => signed(gain.mean) },
+      { header: 'sd of gains', value: ({ gain }) => gain.sd, cell: ({ gain }) => value(gain.sd) },
+      {
+        header: 'ended worse',
+        value: ({ worse }) => worse.count / worse.n,
+        cell: ({ worse }) => `${worse.count} of ${worse.n}`,
+      },
+    ],
+  });
+}
+
 /** Every other method against the first. */
 export function comparisonTable(report: RiskReport): SafeHtml {
   const { comparisons } = report;
@@ -108,6 +132,12 @@ export function comparisonTable(report: RiskReport): SafeHtml {
         header: 'paired gain',
         value: ({ pairedGain }) => pairedGain.mean,
         cell: ({ pairedGain }) => withInterval(signed(pairedGain.mean), pairedGain.ci95, signed),
+      },
+      {
+        header: 'paired gain over data sets',
+        value: ({ pairedGain: { overBlocks } }) => overBlocks?.mean,
+        cell: ({ pairedGain: { overBlocks } }) =>
+          withInterval(signed(overBlocks?.mean), overBlocks && overBlocks.ci95, signed),
       },
       {
         header: 'variance ratio a / b',

@@ -82,24 +82,38 @@ export function trajectoryCharts(
       return {
         title: name,
         picture,
-        caption: captionOf(report.methods[name] as MethodSummary, bands, formats.value),
+        caption: `${captionOf(report.methods[name] as MethodSummary, bands, formats.value)}${shorterText(runs)}`,
       };
     });
 }
 
-function captionOf({ n, worse, dropFromPeak }: MethodSummary, bands: readonly Band[], { fixed }: NumberFormat): string {
+function captionOf(
+  { n, failed, worse, dropFromPeak }: MethodSummary,
+  bands: readonly Band[],
+  { fixed }: NumberFormat,
+): string {
   const highest = bands.reduce((best, band) => (band.median > best.median ? band : best));
   return (
     `The median is highest at iteration ${highest.iteration} of ${bands.length}. Runs end ${fixed(dropFromPeak.mean)} below ` +
-    `their own peak (5-iteration mean) on average (at most ${fixed(dropFromPeak.max)}), and the final evaluation puts ${worse.count} of ${n} below their start (dashed).`
+    `their own peak (5-iteration mean) on average (at most ${fixed(dropFromPeak.max)}), and the final evaluation puts ${worse.count - failed} of ${n - failed} below their start.${failed > 0 ? ` ${failed} failed and have none.` : ''}`
   );
+}
+
+/** Whose median and band it is where some runs end before the others. */
+function shorterText(runs: readonly number[][]): string {
+  const length = Math.max(...runs.map((values) => values.length));
+  const shorter = runs.filter((values) => values.length < length).length;
+  return shorter > 0
+    ? ` ${shorter} of ${runs.length} runs end before iteration ${length}: after that, median and band are those of the others.`
+    : '';
 }
 
 /** Median and quartiles of the plain KL to the reference over the iterations, all methods in one chart. */
 export function klChart({ Plot, draw }: Drawing, report: RiskReport, methods: readonly MethodSeries[]): Figure[] {
   const { fixed } = reportFormats(report).kl;
   const drawn = methods
-    .map((method) => ({ method, bands: bandsOf(trajectoriesOf(method, 'kl')) }))
+    .map((method) => ({ method, runs: trajectoriesOf(method, 'kl') }))
+    .map(({ method, runs }) => ({ method, runs, bands: bandsOf(runs) }))
     .filter(({ bands }) => bands.length > 0);
   if (drawn.length === 0) return [];
   const ends = drawn.map(({ method, bands }) => `${method.name} ends at ${fixed(bands.at(-1)?.median)} nats`);
@@ -122,8 +136,7 @@ export function klChart({ Plot, draw }: Drawing, report: RiskReport, methods: re
     {
       title: 'KL over the iterations',
       picture,
-      caption:
-        'How far the policies moved from where they started: median and middle half of the runs. Methods compare fairly only where these lie together.',
+      caption: `How far the policies moved from where they started: median and middle half of the runs. Methods compare fairly only where these lie together.${drawn.map(({ method, runs }) => shorterText(runs).replace(' ', ` ${method.name}: `)).join('')}`,
       legend: drawn.map(({ method }) => lineLegend(method)),
     },
   ];
