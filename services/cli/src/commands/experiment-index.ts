@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { defineCommand } from '../command';
-import { builtinTaskFiles } from '../experiment/builtin-task';
+import { builtinTaskFiles, type BuiltinTaskFiles, type BuiltinTaskSettings } from '../experiment/builtin-task';
 import { readExperiment, withFlags, type PrepareBuiltinTask } from '../experiment/config';
 import { failureReason } from '../experiment/runs-file';
 import { runExperiment } from '../experiment/run-experiment';
+import { UsageError } from '../failure';
 import { integer, option, text } from '../option';
-import { experimentOptions } from './experiment-run';
+import { experimentOptions, noteUnused } from './experiment-run';
 
 export const experimentIndex = defineCommand({
   name: 'experiment index',
@@ -24,9 +25,17 @@ export const experimentIndex = defineCommand({
     taskDir: experimentOptions.taskDir,
     backend: experimentOptions.backend,
   },
-  async run({ config: file, out, taskDir = out, index, address: at, seed, weights, backend }, context) {
+  async run({ config: file, out, taskDir, index, address: at, seed, weights, backend }, context) {
     const trainers = at?.split(',');
-    const read = await readExperiment(file, trainers ? { remote: true } : { prepare: findBuiltinTask(taskDir) });
+    if (trainers) noteUnused({ backend }, context);
+    let asksForTask = false;
+    const prepare: PrepareBuiltinTask = (settings) => {
+      asksForTask = true;
+      return findBuiltinTask(taskDir ?? out, settings);
+    };
+    const read = await readExperiment(file, trainers ? { remote: true } : { prepare });
+    if (!asksForTask && taskDir !== undefined)
+      throw new UsageError(`--task-dir is for a builtinTask, and ${file} has none`);
     const config = withFlags(read, { seed, weights });
     const options = { out, workers: 1, trainers, resume: true, index, backend };
     const { plan, lines } = await runExperiment(config, options, context);
@@ -42,16 +51,14 @@ export const experimentIndex = defineCommand({
 });
 
 /** Pods share the task and the models, so none of them makes any: they are there, or the run is refused. */
-function findBuiltinTask(folder: string): PrepareBuiltinTask {
-  return async (settings) => {
-    const files = builtinTaskFiles(resolve(folder), settings);
-    const missing = [...files.blocks.map(({ ensemble }) => ensemble), files.judge].find(
-      (each) => !existsSync(join(each, 'ensemble.json')),
-    );
-    if (missing === undefined) return files;
-    throw new DomainError(
-      'failed_precondition',
-      `${missing} is not there yet: make it first with surefoot experiment run --prepare-only --task-dir ${folder}`,
-    );
-  };
+async function findBuiltinTask(folder: string, settings: BuiltinTaskSettings): Promise<BuiltinTaskFiles> {
+  const files = builtinTaskFiles(resolve(folder), settings);
+  const missing = [...files.blocks.map(({ ensemble }) => ensemble), files.judge].find(
+    (each) => !existsSync(join(each, 'ensemble.json')),
+  );
+  if (missing === undefined) return files;
+  throw new DomainError(
+    'failed_precondition',
+    `${missing} is not there yet: make it first with surefoot experiment run --prepare-only --task-dir ${folder}`,
+  );
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { defineCommand } from '../command';
+import { defineCommand, type Context } from '../command';
 import { prepareBuiltinTask } from '../experiment/builtin-task';
 import { readExperiment, withFlags, type PrepareBuiltinTask } from '../experiment/config';
 import { writeReport } from '../experiment/report';
@@ -17,7 +17,11 @@ import { address, allDiffering, backend, dataSeed, flag, integer, listOf, option
 export const experimentOptions = {
   config: option('<file>', 'experiment, YAML or JSON; paths count from its folder', text),
   out: option('<dir>', 'experiment folder; default a new one in ./surefoot-out', text.optional()),
-  workers: option('<n>', 'trainer processes', integer({ max: 1024 }).default(availableParallelism())),
+  workers: option(
+    '<n>',
+    `trainer processes, none with --address; default ${availableParallelism()}, one for each core`,
+    integer({ max: 1024 }).optional(),
+  ),
   address: option('<host:port,…>', 'trainer services to use instead of own processes', address.optional()),
   seed: option('<n>', 'of run 0, in place of that of the file', integer({ min: 0 }).optional()),
   weights: policyWeights,
@@ -28,6 +32,18 @@ export const experimentOptions = {
   ),
   backend,
 };
+
+/** With trainer services nothing computes here: says which flags have no effect. */
+export function noteUnused(flags: { workers?: number; backend: string }, { terminal, env }: Context): void {
+  const unused = [
+    ...(flags.workers === undefined ? [] : [`--workers ${flags.workers}`]),
+    ...(flags.backend === 'auto' || flags.backend === env[backend.variable] ? [] : [`--backend ${flags.backend}`]),
+  ];
+  if (unused.length > 0)
+    terminal.note(
+      `${unused.join(', ')}: without effect, because the trainer services of --address compute as they are set`,
+    );
+}
 
 export const experimentRun = defineCommand({
   name: 'experiment run',
@@ -44,13 +60,11 @@ export const experimentRun = defineCommand({
     prepareOnly: option('', 'only write the built-in task and fit its models, for experiment index', flag),
     resume: option('', 'go on with what the folder holds', flag),
   },
-  async run(
-    { config: file, out = defaultOutput('experiment'), taskDir = out, dataSeeds, prepareOnly, ...given },
-    context,
-  ) {
-    const { address: at, seed, weights, ...options } = given;
+  async run({ config: file, out = defaultOutput('experiment'), taskDir, dataSeeds, prepareOnly, ...given }, context) {
+    const { address: at, seed, weights, workers, ...options } = given;
     const trainers = at?.split(',');
-    const folder = resolve(taskDir);
+    if (trainers) noteUnused({ workers, backend: options.backend }, context);
+    const folder = resolve(taskDir ?? out);
     let asksForTask = false;
     const prepare: PrepareBuiltinTask = (settings) => {
       asksForTask = true;
@@ -58,11 +72,17 @@ export const experimentRun = defineCommand({
       return withClaim(folder, () => prepareBuiltinTask(folder, chosen, options.backend, context));
     };
     const read = await readExperiment(file, trainers ? { remote: true } : { prepare });
-    if (!asksForTask && (dataSeeds || prepareOnly))
-      throw new UsageError(`--data-seeds and --prepare-only are for a builtinTask, and ${file} has none`);
-    if (prepareOnly)
-      return { document: { folder: taskDir }, text: `the built-in task and its models are in ${taskDir}` };
-    const { lines } = await runExperiment(withFlags(read, { seed, weights }), { ...options, out, trainers }, context);
+    if (!asksForTask && (dataSeeds || prepareOnly || taskDir !== undefined))
+      throw new UsageError(`--data-seeds, --prepare-only and --task-dir are for a builtinTask, and ${file} has none`);
+    if (prepareOnly) {
+      const task = taskDir ?? out;
+      return { document: { folder: task }, text: `the built-in task and its models are in ${task}` };
+    }
+    const { lines } = await runExperiment(
+      withFlags(read, { seed, weights }),
+      { ...options, workers: workers ?? availableParallelism(), out, trainers },
+      context,
+    );
     const failed = lines.filter(({ status }) => status === 'failed');
     if (failed.length === lines.length)
       throw new DomainError(

@@ -14,6 +14,7 @@ import { writeDisagreementSample } from './disagreement-sample';
 import { remoteRunId, type PlannedRun } from './plan';
 import { remoteRunJson } from './remote-run';
 import { commonFolder, runConfig } from './run-config';
+import { createRunQueue } from './run-queue';
 import { collectRuns, hasBegun, runsFolder, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
 import { runTable } from './run-table';
 import { sayOnce } from './run-warnings';
@@ -34,11 +35,12 @@ export interface Execution {
 }
 
 /**
- * Does the runs of a plan, several at a time, and keeps runs.jsonl up to date with those that have ended.
+ * Does the runs of a plan, several at a time, and keeps runs.jsonl up to date with those that have ended. A trainer service that
+ * is away is given up, and its run done by another.
  *
  * @param plan every run of the experiment
  * @param todo those to be done now, in the order in which they start
- * @throws Interrupted after Ctrl-C; DomainError where a scorer dies or a request is refused: what has ended is kept
+ * @throws Interrupted after Ctrl-C; DomainError where a scorer dies, a request is refused or no trainer is left: what has ended is kept
  */
 export async function executeRuns(
   config: ExperimentConfig,
@@ -54,18 +56,28 @@ export async function executeRuns(
   const iterations = todo.reduce((sum, { method }) => sum + method.ppo.iterations, 0);
   const progress = context.terminal.progress('experiment', iterations, 'iterations');
   const onWarnings = sayOnce(context.terminal.note);
-  const queue = [...todo];
+  const queue = createRunQueue(todo);
+  const handedOver = new Set<PlannedRun>();
+  let serving = workers.length;
   let finished = 0;
   const tablesAfter = tenths(todo.length);
   let tableAt = -Infinity;
   const work = async (worker: Worker) => {
-    for (let planned = queue.shift(); planned; planned = queue.shift()) {
+    for (let planned = await queue.take(); planned; planned = await queue.take()) {
       let seen = 0;
       const onIteration = ({ iteration }: IterationEvent) => {
         progress.advance(iteration - seen, `${finished}/${todo.length} runs`);
         seen = iteration;
       };
-      await doRun(worker, planned, { config, scorers, execution, onIteration, onWarnings });
+      const isHandedOver = handedOver.has(planned);
+      const lost = await doRun(worker, planned, { config, scorers, execution, isHandedOver, onIteration, onWarnings });
+      if (lost) {
+        progress.advance(-seen, `${finished}/${todo.length} runs`);
+        handedOver.add(planned);
+        queue.giveBack(planned);
+        return retire(worker, lost);
+      }
+      queue.done();
       const count = (finished += 1);
       progress.advance(planned.method.ppo.iterations - seen, `${finished}/${todo.length} runs`);
       await saveRuns();
@@ -76,6 +88,12 @@ export async function executeRuns(
       context.terminal.note(await tableSoFar(out, plan));
     }
   };
+  const retire = ({ name }: Worker, lost: DomainError) => {
+    serving -= 1;
+    if (serving > 0) return context.terminal.note(`warning: ${name} gets no more runs: ${lost.message}`);
+    const message = `no trainer is left, the last: ${lost.message}; go on with --resume --out ${out}`;
+    throw new DomainError('unavailable', message, { cause: lost });
+  };
   // One at a time: a later write must not be overtaken by an earlier one.
   let saving = Promise.resolve();
   const saveRuns = () => (saving = saving.then(async () => void (await writeRunsFile(out, plan))));
@@ -84,7 +102,7 @@ export async function executeRuns(
   const endBlock = (last: PlannedRun) =>
     (ending = ending.then(async () => {
       if (!trainers) await sampleDisagreement(last, scorers, execution);
-      if (queue.length > 0) await scorers.release(last.block);
+      if (queue.waiting() > 0) await scorers.release(last.block);
     }));
   try {
     await Promise.race([Promise.all(workers.map(work)), scorers.failed]);
@@ -92,7 +110,7 @@ export async function executeRuns(
     const remote = trainers ? '; what trainer services have begun goes on there, see surefoot runs list' : '';
     throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}${remote}`) : error;
   } finally {
-    queue.length = 0;
+    queue.close();
     for (const worker of workers) worker.close();
     progress.finish();
     await saving.catch(() => undefined);
@@ -133,6 +151,7 @@ async function sampleDisagreement(
   }
 }
 
+/** Does a run, and records it. @returns why the trainer service is away, where the run is for another */
 async function doRun(
   worker: Worker,
   planned: PlannedRun,
@@ -140,9 +159,10 @@ async function doRun(
     config: ExperimentConfig;
     scorers: RunningScorers;
     execution: Execution;
+    isHandedOver: boolean;
   } & RunWatcher,
-): Promise<void> {
-  const { config, scorers, execution, ...watcher } = options;
+): Promise<DomainError | undefined> {
+  const { config, scorers, execution, isHandedOver, ...watcher } = options;
   const { out, trainers, resume, context } = execution;
   const request = runConfig(planned, config, {
     dataFolder: trainers ? undefined : commonFolder(config),
@@ -150,17 +170,20 @@ async function doRun(
     keepRollouts: config.keepRollouts,
   });
   const id = trainers ? remoteRunId(config.name, planned) : planned.id;
-  const begun = trainers ? resume : await hasBegun(out, planned);
+  const begun = trainers ? resume || isHandedOver : await hasBegun(out, planned);
   try {
-    const run = await worker.run({ id, config: request, begun, signal: context.signal, ...watcher });
+    const run = await worker.run({ id, config: request, begun, isHandedOver, signal: context.signal, ...watcher });
     if (trainers) await writeRunJson(out, planned.id, remoteRunJson(run));
     if (run.state === RunState.RUN_STATE_FAILED)
       context.terminal.note(`run ${id} failed: ${run.error?.message ?? 'no reason given'}`);
   } catch (error) {
     if (!(error instanceof DomainError) || error.kind !== 'unavailable' || context.signal.aborted) throw error;
+    // The run has not failed: the service may even go on with it.
+    if (trainers) return error;
     context.terminal.note(`run ${id} failed: ${error.message}`);
     await writeFailedRun(out, planned, error.message);
   }
+  return undefined;
 }
 
 async function startWorkers(
