@@ -24,14 +24,17 @@ for (const folder of process.argv.slice(2)) {
     const measured = runs.filter((run) => run.method === method).map((run) => measure(folder, run, isWhole));
     const [worse, better] = [true, false].map((isWorse) => measured.filter(({ gain }) => gain < 0 === isWorse));
     const share = (group) => (group.length === 0 ? '–' : mean(group.map(({ broken }) => broken)).toFixed(2));
-    const whole = measured.map(({ wholeGain }) => wholeGain);
+    // Not of the runs whose policy says nothing whole any more.
+    const whole = measured.map(({ wholeGain }) => wholeGain).filter(Number.isFinite);
     console.log(
       `${folder} ${method}: ${worse.length} of ${measured.length} worse; broken ${share(measured)} (worse ${share(worse)}, others ${share(better)}), ` +
         `short ${mean(measured.map(({ short }) => short)).toFixed(3)}; correlation of gain and broken ` +
         `${correlation(
           measured.map(({ gain }) => gain),
           measured.map(({ broken }) => broken),
-        ).toFixed(2)}; whole sentences alone: gain ${mean(whole).toFixed(2)}, sd ${sd(whole).toFixed(2)}, ` +
+        ).toFixed(
+          2,
+        )}; whole sentences alone (${whole.length} runs): gain ${mean(whole).toFixed(2)}, sd ${sd(whole).toFixed(2)}, ` +
         `${whole.filter((gain) => gain < 0).length} worse`,
     );
   }
