@@ -223,7 +223,7 @@ describe('data sets', () => {
     expect(overBlocks!.ci95[1]).toBeCloseTo(16 / 3 + half, 5);
     expect(ci95![1] - ci95![0]).toBeLessThan(2 * half);
     expect(verdictTexts(report)[0]!.evidence).toContain(
-      "These intervals are for runs on these 3 data sets; over data sets (Student's t of the 3 means) that gain is +5.33 (95 % interval -3.39 to +14.06).",
+      "These intervals are for runs on these 3 data sets; over data sets (Student's t of the 3 means) that gain is +5.33 (95 % interval −3.39 to +14.06).",
     );
   });
   test('blocks with the same reward models are one: nothing is gained over data sets, and they share their errors', () => {
@@ -349,7 +349,7 @@ describe('in words', () => {
         evidence:
           'Gains varied by a standard deviation of 0.00 with aware and 1.00 with vanilla. ' +
           "aware ended worse than it began in 0 of 3 runs, vanilla in 1 of 3 (p = 1.000 by McNemar's test on the pairs). " +
-          'On average aware gained +1.00 (95 % interval -1.48 to +3.48) in gold value relative to vanilla. ' +
+          'On average aware gained +1.00 (95 % interval −1.48 to +3.48) in gold value relative to vanilla. ' +
           'All are on one data set: the intervals say nothing of others.',
       },
     ]);

@@ -25,18 +25,18 @@ describe('the figures of a verdict', () => {
     expect(evidence(1)).toContain(
       'a standard deviation of 0.17 with aware and 0.71 with vanilla; variance ratio 16.31',
     );
-    expect(evidence(1)).toContain("gained +0.14 (95 % interval -0.66 to +0.93) in the judge's score");
+    expect(evidence(1)).toContain("gained +0.14 (95 % interval −0.66 to +0.93) in the judge's score");
     expect(evidence(0.01)).toContain(
       'a standard deviation of 0.0017 with aware and 0.0071 with vanilla; variance ratio 16.31',
     );
-    expect(evidence(0.01)).toContain('gained +0.001 (95 % interval -0.007 to +0.009)');
+    expect(evidence(0.01)).toContain('gained +0.001 (95 % interval −0.007 to +0.009)');
     expect(evidence(1e-4)).not.toMatch(/0\.00 /);
   });
 
   test('have no minus sign before a zero', () => {
     const report = riskReport(runs(1), { replicates: 100 });
     report.comparisons[0]!.pairedGain = { mean: -0.001, ci95: [-1, 0.998], overBlocks: null };
-    expect(verdictTexts(report)[0]!.evidence).toContain('gained +0.00 (95 % interval -1.00 to +1.00)');
+    expect(verdictTexts(report)[0]!.evidence).toContain('gained +0.00 (95 % interval −1.00 to +1.00)');
   });
 
   test.each([

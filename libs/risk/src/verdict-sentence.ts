@@ -141,5 +141,5 @@ function gainsText(mean: number, ci95: Interval | null): string {
 
 function signed(value: number, decimals: number): string {
   const size = Math.abs(value).toFixed(decimals);
-  return `${value < 0 && Number(size) > 0 ? '-' : '+'}${size}`;
+  return `${value < 0 && Number(size) > 0 ? '−' : '+'}${size}`;
 }
