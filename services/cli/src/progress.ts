@@ -2,7 +2,7 @@ import { SingleBar } from 'cli-progress';
 
 /** How far a task has come, shown on stderr. */
 export interface Progress {
-  /** Counts finished units; `detail` stands at the end of the line. None before the first: the rate counts from then on. */
+  /** Counts finished units; `detail` stands at the end of the line. The rate counts from the first ones on. */
   advance(units: number, detail?: string): void;
   /** Ends the display; to be called also after a failure. */
   finish(): void;
@@ -78,23 +78,24 @@ function lines(stream: NodeJS.WriteStream, { label, total, unit }: Task) {
 /** Counts units, and tells how fast they come: a second's (or the seconds of one) and the time left at that rate. */
 export function createCount(total: number, unit: string, now: () => number = Date.now) {
   const begun = now();
-  let first = begun;
+  let first: { at: number; done: number } | undefined;
   let done = 0;
   return {
     done: () => done,
     add(units: number) {
-      // What is done before the first unit, such as a measurement, says nothing of the others.
-      if (done === 0 && units === 0) first = now();
       done += units;
+      // What comes before the first unit, such as a measurement, says nothing of the others.
+      if (!first && done > 0) first = { at: now(), done };
     },
     speed(): { rate: string; left: string } {
-      const seconds = (now() - first) / 1000;
-      if (done === 0 || seconds === 0) return { rate: '', left: '' };
-      const perSecond = done / seconds;
+      const seconds = first ? (now() - first.at) / 1000 : 0;
+      const counted = done - (first?.done ?? 0);
+      const perSecond = counted > 0 && seconds > 0 ? counted / seconds : undefined;
+      const inAll = `${duration((now() - begun) / 1000)} in all`;
+      if (perSecond === undefined) return { rate: '', left: done > 0 && done >= total ? inAll : '' };
       const rate =
         perSecond >= 1 ? `${perSecond.toPrecision(3)} ${unit}/s` : `${(1 / perSecond).toPrecision(3)} s each`;
-      const inAll = duration((now() - begun) / 1000);
-      return { rate, left: done < total ? `${duration((total - done) / perSecond)} left` : `${inAll} in all` };
+      return { rate, left: done < total ? `${duration((total - done) / perSecond)} left` : inAll };
     },
   };
 }

@@ -90,6 +90,8 @@ test.each([
   [{ ...experiment, policy: 'base' }, [], 1, 'unknown policy'],
   [{ ...experiment, builtinTask: { dataSeeds: [1, 1] } }, [], 1, 'must all differ'],
   [{ ...experiment, builtinTask: { dataSeeds: [1], colour: 'red' } }, [], 1, 'unknown builtinTask: colour'],
+  [{ ...experiment, methods: ['vanila'] }, [], 1, 'method vanila: '],
+  [{ ...experiment, ppo: { iteration: 1 } }, [], 1, 'unknown field iteration'],
   [experiment, ['--address', 'localhost:1'], 1, 'trainer services do not know the builtinTask'],
   [experiment, ['--data-seeds', '1,x'], 2, 'must be a finite number'],
   [experiment, ['--data-seeds', '1,1'], 2, '--data-seeds must all differ'],
@@ -100,4 +102,6 @@ test.each([
   const ended = await surefoot(bad, { cwd: work.path });
   expect(ended.stderr).toContain(message);
   expect(ended.status).toBe(status);
+  // Before anything is computed.
+  expect(existsSync(join(work.path, 'bad'))).toBe(false);
 });

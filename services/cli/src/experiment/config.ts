@@ -117,12 +117,19 @@ export async function readExperiment(
   file: string,
   { prepare, ...options }: ReadOptions & { prepare?: PrepareBuiltinTask } = {},
 ): Promise<ExperimentConfig> {
-  const content = await withBuiltinTask(await readYaml(file), file, prepare);
+  const written = checkExperiment(await readYaml(file), file);
+  // Before the task is made, which takes minutes.
+  const methods = written.methods.map((each) => resolveMethod(each, written, file));
+  refuseDuplicates(
+    methods.map((each) => each.name),
+    `${file}: methods`,
+  );
+  const content = 'builtinTask' in written ? await withBuiltinTask(written, file, prepare) : written;
   const config = {
     name: content.name ?? 'experiment',
     ...resolveShared(content, file, options),
     blocks: content.blocks.map((each) => resolveBlock(each, file, options)),
-    methods: content.methods.map((each) => resolveMethod(each, content, file)),
+    methods,
     runs: content.runs,
   };
   if (!config.judge && config.gold === undefined && !options.remote)
@@ -131,20 +138,22 @@ export async function readExperiment(
     config.blocks.map((each) => each.name),
     `${file}: blocks`,
   );
-  refuseDuplicates(
-    config.methods.map((each) => each.name),
-    `${file}: methods`,
-  );
   return config;
 }
 
 /** Makes the built-in task, or finds it. */
 export type PrepareBuiltinTask = (settings: BuiltinTaskSettings) => Promise<BuiltinTaskFiles>;
 
-async function withBuiltinTask(content: unknown, file: string, prepare: PrepareBuiltinTask | undefined) {
-  if (!z.object({ builtinTask: z.unknown() }).safeParse(content).data?.builtinTask)
-    return check(experimentSchema, content, file);
-  const { builtinTask, ...rest } = check(builtinExperimentSchema, content, file);
+function checkExperiment(content: unknown, file: string) {
+  const asksForTask = z.object({ builtinTask: z.unknown() }).safeParse(content).data?.builtinTask;
+  return asksForTask ? check(builtinExperimentSchema, content, file) : check(experimentSchema, content, file);
+}
+
+async function withBuiltinTask(
+  { builtinTask, ...rest }: z.output<typeof builtinExperimentSchema>,
+  file: string,
+  prepare: PrepareBuiltinTask | undefined,
+) {
   if (!prepare)
     throw new DomainError(
       'invalid_argument',

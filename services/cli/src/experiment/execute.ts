@@ -62,6 +62,10 @@ export async function executeRuns(
   let finished = 0;
   const tablesAfter = tenths(todo.length);
   let tableAt = -Infinity;
+  const onStage: RunWatcher['onStage'] = (stage) => {
+    const doing = stage ? `, ${stage.name} ${stage.done}/${stage.total}` : '';
+    progress.advance(0, `${finished}/${todo.length} runs${doing}`);
+  };
   const work = async (worker: Worker) => {
     for (let planned = await queue.take(); planned; planned = await queue.take()) {
       let seen = 0;
@@ -70,7 +74,8 @@ export async function executeRuns(
         seen = iteration;
       };
       const isHandedOver = handedOver.has(planned);
-      const lost = await doRun(worker, planned, { config, scorers, execution, isHandedOver, onIteration, onWarnings });
+      const watcher = { onIteration, onStage, onWarnings };
+      const lost = await doRun(worker, planned, { config, scorers, execution, isHandedOver, ...watcher });
       if (lost) {
         progress.advance(-seen, `${finished}/${todo.length} runs`);
         handedOver.add(planned);
