@@ -10,7 +10,7 @@ import {
 import { banditCharts, type BanditResult } from './bandit-charts';
 import type { Drawing } from './drawing';
 import { figureGrid } from './figure';
-import { html } from './html';
+import { html, type SafeHtml } from './html';
 import type { Section } from './page';
 
 /** Simulates a case, and asks each mode what it chooses where the estimates happen to be right. */
@@ -40,19 +40,24 @@ function solvedCases(): BanditResult[] {
 
 /** Why it may help and when it may harm, on three arms: the same in every report. */
 export function banditSection(drawing: Drawing): Section {
-  const figures = solvedCases().flatMap((result) => {
+  return {
+    heading: 'Why, in a world of three responses',
+    introduction:
+      'A simulation, not this experiment: three possible responses (arms) whose true values are known, and reward models that are wrong about each by a known amount. The case for caution, and the case against it.',
+    body: banditBody(drawing, solvedCases()),
+  };
+}
+
+/** The figures of each case, and what of them holds for a language model. */
+export function banditBody(drawing: Drawing, results: readonly BanditResult[]): SafeHtml {
+  const figures = results.flatMap((result) => {
     const { arms, gains } = banditCharts(drawing, result);
     return [
       { ...arms, caption: `${result.shows} ${arms.caption}` },
       { ...gains, title: `${result.title}: what each mode gains` },
     ];
   });
-  return {
-    heading: 'Why, in a world of three responses',
-    introduction:
-      'A simulation, not this experiment: three possible responses (arms) whose true values are known, and reward models that are wrong about each by a known amount. The case for caution, and the case against it.',
-    body: html`${figureGrid(figures)} ${stepToLanguageModel}`,
-  };
+  return html`${figureGrid(figures)} ${stepToLanguageModel}`;
 }
 
 const stepToLanguageModel = html`<h3>From the bandit to a language model</h3>
@@ -60,8 +65,8 @@ const stepToLanguageModel = html`<h3>From the bandit to a language model</h3>
     <div>
       <dt>An arm becomes a whole response.</dt>
       <dd>
-        The bandit sees three arms and knows how often it gives each. A language model has more responses than could
-        ever be listed: it draws some, has them scored, and makes their tokens more or less likely.
+        The bandit sees all of its few arms and knows how often it gives each. A language model has more responses than
+        could ever be listed: it draws some, has them scored, and makes their tokens more or less likely.
       </dd>
     </div>
     <div>
@@ -70,7 +75,7 @@ const stepToLanguageModel = html`<h3>From the bandit to a language model</h3>
         The policies above are exact where a response is one token. In a longer one, each token may pay for its own
         change of probability (klPlacement: token). It then does not pay for the tokens before it, which matters where
         the variance depends on what comes later. Or the whole price stands at the last token (klPlacement: terminal),
-        as in the bandit. These are different methods: where a comparison mixes them, this page warns of it.
+        as in the bandit. These are different methods: where a comparison mixes them, the report warns of it.
       </dd>
     </div>
     <div>

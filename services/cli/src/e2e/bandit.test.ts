@@ -11,13 +11,16 @@ afterAll(() => work.remove());
 
 const bandit = (...words: string[]) => surefoot(['bandit', '--draws', '200', ...words], { cwd: work.path });
 
-test('the cases that come with it: document, table, a file and three figures a case', async () => {
+test('the cases that come with it: document, table, a file, a page and three figures a case', async () => {
   const ended = await bandit('--out', 'cases');
   expectDone(ended);
   expect(ended.stdout).toContain('P(worse)');
   const { cases, kl } = JSON.parse(await readFile(join(work.path, 'cases/bandit.json'), 'utf8'));
   expect(kl).toBe(0.2);
   expect(cases.map(({ name }: { name: string }) => name)).toEqual(['favourable', 'rare', 'unfavourable', 'equal']);
+  const page = await readFile(join(work.path, 'cases/bandit.html'), 'utf8');
+  expect(page).toContain('a mean KL of 0.2 nats');
+  expect(page.match(/<figure/g)).toHaveLength(8);
   const figures = (await readdir(join(work.path, 'cases'))).filter((name) => name.endsWith('.svg'));
   expect(figures).toHaveLength(12);
   for (const name of figures) {
@@ -58,10 +61,34 @@ test('more arms than there are colours begin again with the first', async () => 
   for (const name of used) expect(svg).toContain(`${name}:#`);
 });
 
-test('a KL beyond that of the best arm alone is one that no mode has, and none is said to keep away from it', async () => {
-  const ended = await bandit('--means', '5,0', '--sds', '.1,.1', '--kl', '0.7');
+test('a policy that is simulated and one that is fixed stand in tables of their own', async () => {
+  const { stdout } = await bandit('--means', '1,0', '--sds', '.1,.3');
+  expect(stdout).toMatch(
+    /simulated: in each of 200 draws .* at a mean KL of 0\.2\nmode +beta +P\(worse\) +mean gain +sd of gain\n/,
+  );
+  expect(stdout).toMatch(/one fixed policy: .*\nmode +policy +sure gain\n/);
+  expect(stdout).toContain('x is the upper end of its 95 % interval');
+  // Vanilla's direction is (.5, -.5), of value .5 and standard deviation .5 sqrt(.1); the plane's bound is 1 / sqrt(.1) = 3.16 sds.
+  expect(stdout).toMatch(/P\(worse\) vanilla 0\.00078, variance-aware 0\.00078/);
+});
+
+test.each([
+  // The reference gives the best arm .9: of all draws that is the largest KL, ln(1 / .9) = .105; ln(1 / .1) = 2.30 is that of the other arm.
+  [['--means', '5,0', '--sds', '.1,.1', '--reference', '.9,.1', '--kl', '0.7'], '0.11 (2.30 for any policy)'],
+  [['--kl', '50'], '1.1 (1.10 for any policy)'],
+])('%j: a KL that no mode has is refused with the largest that one has', async (words, largest) => {
+  const ended = await bandit(...words);
+  expect(ended.status).toBe(1);
+  expect(ended.stdout).toBe('');
+  const line = ended.stderr.trim().split('\n').at(-1);
+  expect(line).toContain('no mode has this mean KL to the reference at any beta');
+  expect(line).toContain(`the largest is about ${largest}`);
+});
+
+test('modes that do not have the KL are named in one line', async () => {
+  const ended = await bandit('--means', '-0.5,0,1,2', '--sds', '.1,.2,.3,.4', '--kl', '0.3');
   expectDone(ended);
-  expect(ended.stdout).toContain('vanilla: no beta was found at which it has this KL to the reference');
+  expect(ended.stdout).toContain('no beta has a mean KL of 0.3 for variance-weighted-kl-exact\n');
 });
 
 test.each([
