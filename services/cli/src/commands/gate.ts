@@ -49,7 +49,8 @@ export const gate = defineCommand({
     const sentence = `run ${id}: judged gain ${bound.mean.toFixed(3)}, above ${bound.lower.toFixed(3)} with ${Number((100 * confidence).toPrecision(6))} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
     return {
       document: { run: id, ...bound, confidence, minGain, passed: isEnough },
-      text: `${sentence}: ${isEnough ? 'passed' : 'stopped'} at ${minGain}`,
+      // The reason for a stop is the failure's to say.
+      text: isEnough ? `${sentence}: passed at ${minGain}` : 'stopped',
       failure: isEnough
         ? undefined
         : new DomainError('failed_precondition', `${sentence}, which does not reach ${minGain}`),
@@ -81,8 +82,15 @@ function findRun(dir: string, id: string | undefined): string {
   if (id === undefined && ids.length > 1)
     throw new UsageError(`${dir} holds ${ids.length} runs: name one by --run, such as ${ended.slice(0, 3).join(', ')}`);
   if (id !== undefined && !ended.includes(id))
-    throw new DomainError('not_found', `${dir} holds no run ${id} that has ended`);
+    throw new DomainError('not_found', `${dir} holds no run ${id} that has ended; ${endedText(ended)}`);
   return join(runs, id ?? ended[0]!);
+}
+
+const mostNamed = 10;
+
+function endedText(ids: readonly string[]): string {
+  const others = ids.length - mostNamed;
+  return `there are ${ids.slice(0, mostNamed).join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
 }
 
 /** What is being written stands beside the runs under a name that begins with a dot. */

@@ -46,8 +46,9 @@ test('a run that got better passes, with the figures', async () => {
 });
 
 test('and is stopped where more is asked for', async () => {
-  const { status, stderr } = await gate('runs-of-both/runs/liked', '--min-gain', '50');
+  const { status, stdout, stderr } = await gate('runs-of-both/runs/liked', '--min-gain', '50');
   expect(status).toBe(1);
+  expect(stdout).toBe('stopped\n');
   expect(stderr).toMatch(/run liked: judged gain .*, which does not reach 50/);
 });
 
@@ -67,7 +68,7 @@ test('a surer bound is a lower one', async () => {
 
 test.each([
   [['runs-of-both'], 2, 'holds 2 runs: name one by --run'],
-  [['runs-of-both', '--run', 'none'], 1, 'holds no run none'],
+  [['runs-of-both', '--run', 'none'], 1, 'holds no run none that has ended; there are disliked, liked'],
   [['task/task'], 1, 'holds no run that has ended: give the folder of train, of an experiment, or of one run'],
   [['nowhere'], 1, 'nowhere does not exist'],
   [['runs-of-both', '--confidence', '95'], 2, 'must be at most 0.9999'],
