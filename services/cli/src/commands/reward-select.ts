@@ -11,8 +11,16 @@ export const rewardSelect = defineCommand({
   example: 'reward select --ensemble ensemble --in unlabelled.jsonl --top 100 --pairs --out to-label.jsonl',
   options: {
     ...scoreFileOptions,
-    top: option('<n>', 'how many, most disagreed on first', integer()),
-    pairs: option('', 'pairs of responses to one prompt, for comparison; the widest pair of each prompt', flag),
+    top: option(
+      '<n>',
+      'how many, most disagreed on first: by disagreement, the standard deviation over the members of their calibrated scores',
+      integer(),
+    ),
+    pairs: option(
+      '',
+      'pairs of responses to one prompt, for comparison; the widest pair of each prompt, by the same of the difference of their scores',
+      flag,
+    ),
     out: outFile,
   },
   async run({ top, pairs, out, ...options }, context) {
