@@ -6,7 +6,7 @@ import { readPairs, type RolloutRow } from '@surefoot/preference';
 import type { EnsembleDisagreement } from '@surefoot/report';
 import { mean } from '@surefoot/risk';
 import { disagreementDocument, pairResponses, type DisagreementDocument, type TextSet } from '../disagreement-document';
-import type { Scorer } from '../scorer';
+import { isCalibrated, type Scorer } from '../scorer';
 import { toJson } from '../terminal';
 import { readEvaluation } from './run-samples';
 import { runsFolder } from './runs-file';
@@ -78,7 +78,7 @@ export async function writeDisagreementSample(
     against: against.texts.length > 0 ? against : undefined,
     pairs: pairs && { name: 'the pairs', pairs },
   });
-  const calibrated = scorer.calibration.some(({ mean: centre, scale }) => centre !== 0 || scale !== 1);
+  const calibrated = isCalibrated(scorer.calibration);
   const ensembles = [...(known?.ensembles ?? []), inBrief(block, found)];
   await writeFileAtomically(path(out), `${toJson({ ...(known ?? { ...found, calibrated }), ensembles }, 2)}\n`);
 }

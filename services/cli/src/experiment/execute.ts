@@ -15,7 +15,7 @@ import { remoteRunId, type PlannedRun } from './plan';
 import { remoteRunJson } from './remote-run';
 import { commonFolder, runConfig } from './run-config';
 import { createRunQueue } from './run-queue';
-import { collectRuns, hasBegun, runsFolder, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
+import { hasBegun, runsFolder, writeFailedRun, writeRunJson, writeRunsFile, type RunLine } from './runs-file';
 import { runTable } from './run-table';
 import { sayOnce } from './run-warnings';
 import { startScorers, type RunningScorers } from './scorers';
@@ -85,12 +85,12 @@ export async function executeRuns(
       queue.done();
       const count = (finished += 1);
       progress.advance(planned.method.ppo.iterations - seen, `${finished}/${todo.length} runs`);
-      await saveRuns();
+      const lines = await saveRuns();
       left.set(planned.block, left.get(planned.block)! - 1);
       if (left.get(planned.block) === 0) await endBlock(planned);
       if (!tablesAfter.has(count) || performance.now() - tableAt < tableEveryMs) continue;
       tableAt = performance.now();
-      context.terminal.note(await tableSoFar(out, plan));
+      context.terminal.note(tableSoFar(lines, plan));
     }
   };
   const retire = ({ name }: Worker, lost: DomainError) => {
@@ -100,8 +100,8 @@ export async function executeRuns(
     throw new DomainError('unavailable', message, { cause: lost });
   };
   // One at a time: a later write must not be overtaken by an earlier one.
-  let saving = Promise.resolve();
-  const saveRuns = () => (saving = saving.then(async () => void (await writeRunsFile(out, plan))));
+  let saving = Promise.resolve<RunLine[]>([]);
+  const saveRuns = () => (saving = saving.then(() => writeRunsFile(out, plan)));
   // One at a time too: blocks note what their members say in one file.
   let ending = Promise.resolve();
   const endBlock = (last: PlannedRun) =>
@@ -130,8 +130,7 @@ export function tenths(runs: number): Set<number> {
   return new Set(counts.filter((count) => count < runs));
 }
 
-async function tableSoFar(out: string, plan: PlannedRun[]): Promise<string> {
-  const lines = await collectRuns(out, plan);
+function tableSoFar(lines: RunLine[], plan: PlannedRun[]): string {
   return `so far, ${lines.length} of ${plan.length} runs:\n${runTable(methodSummaries(lines))}`;
 }
 

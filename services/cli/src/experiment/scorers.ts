@@ -1,5 +1,6 @@
 import { DomainError } from '@surefoot/errors';
-import type { LocalServices, ServiceProcess } from '../local/services';
+import type { ServiceProcess } from '../local/service-process';
+import type { LocalServices } from '../local/services';
 import type { Block, ExperimentConfig, ScorerLocation } from './config';
 import type { ScorerAddresses } from './run-config';
 

@@ -3,8 +3,6 @@ import type { Context } from '../command';
 import type { Claim } from './pid-file';
 import { startService, type ServiceName, type ServiceProcess } from './service-process';
 
-export type { ServiceProcess };
-
 /** The services of one command, all of them stopped when it ends. */
 export interface LocalServices {
   /**
