@@ -62,6 +62,21 @@ describe('a tokenizer.json that cannot be meant', () => {
     ['no model', { ...sound, model: null }, 'describes no tokenizer known here'],
     ['an unknown model', model({ type: 'Telepathy' }), 'its model is of type "Telepathy"'],
     ['a broken pattern', split('(['), 'describes no tokenizer known here'],
+    [
+      'replacements that grow without end',
+      {
+        ...sound,
+        normalizer: {
+          type: 'Sequence',
+          normalizers: Array.from({ length: 4 }, () => ({
+            type: 'Replace',
+            pattern: { Regex: '.' },
+            content: 'sixsix',
+          })),
+        },
+      },
+      'its normalizer could make a text more than 1000 times as long',
+    ],
     ['a pattern that backtracks without end', split('(a+)+$'), 'encoding a short text takes longer than 2 s'],
     ['another one', split('(\\p{L}|\\w)*;'), 'encoding a short text takes longer than 2 s'],
   ])('%s is refused by name', async (_, json, reason) => {

@@ -33,6 +33,28 @@ export function checkTokens(json: { model?: unknown; added_tokens: unknown }): A
   return addedTokens(json.added_tokens);
 }
 
+/** How many times as long as a text is what replacements may make of it. */
+const mostGrowth = 1000;
+
+/**
+ * Checks the parts of a tokenizer.json that rewrite a text: a few replacements, one after the other, could fill any memory.
+ *
+ * @throws Error naming the part
+ */
+export function checkGrowth(json: Record<string, unknown>): void {
+  for (const part of ['normalizer', 'pre_tokenizer', 'decoder'])
+    if (growth(json[part]) > mostGrowth)
+      throw new Error(`its ${part} could make a text more than ${mostGrowth} times as long`);
+}
+
+/** How many times as long a part, with those in it one after the other, makes a text at most. */
+function growth(part: unknown): number {
+  if (part === null || typeof part !== 'object') return 1;
+  const { content, normalizers, pretokenizers, decoders } = part as Record<string, unknown>;
+  const own = typeof content === 'string' ? Math.max(1, content.length) : 1;
+  return [normalizers, pretokenizers, decoders].flat().reduce<number>((all, inner) => all * growth(inner), own);
+}
+
 function checkIds(vocabulary: Record<string, unknown>): void {
   const seen = new Uint8Array(most);
   for (const token in vocabulary) {

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { parseJson, readJson, readText } from '@surefoot/files';
-import { checkTokens, type AddedToken } from './tokenizer-checks';
+import { checkGrowth, checkTokens, type AddedToken } from './tokenizer-checks';
 
 /** What a tokenizer's folder says, before anything is built from it. */
 export interface TokenizerFiles {
@@ -42,6 +42,7 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
   const chatTemplate = await readChatTemplate(folder, config);
   const named = specialTokens({ ...map, ...config });
   const added = namedWith(path, () => checkTokens({ ...json, added_tokens: json['added_tokens'] ?? [] }));
+  namedWith(path, () => checkGrowth(json));
   const controls = [
     named['bos_token'],
     named['eos_token'],
