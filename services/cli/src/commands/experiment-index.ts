@@ -28,13 +28,9 @@ export const experimentIndex = defineCommand({
   async run({ config: file, out, taskDir, index, address: at, seed, weights, backend }, context) {
     const trainers = at?.split(',');
     if (trainers) noteUnused({ backend }, context);
-    let asksForTask = false;
-    const prepare: PrepareBuiltinTask = (settings) => {
-      asksForTask = true;
-      return findBuiltinTask(taskDir ?? out, settings);
-    };
+    const prepare: PrepareBuiltinTask = (settings) => findBuiltinTask(taskDir ?? out, settings);
     const read = await readExperiment(file, trainers ? { remote: true } : { prepare });
-    if (!asksForTask && taskDir !== undefined)
+    if (!read.usesBuiltinTask && taskDir !== undefined)
       throw new UsageError(`--task-dir is for a builtinTask, and ${file} has none`);
     const config = withFlags(read, { seed, weights });
     const options = { out, workers: 1, trainers, resume: true, index, backend };

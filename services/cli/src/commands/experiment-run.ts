@@ -65,14 +65,12 @@ export const experimentRun = defineCommand({
     const trainers = at?.split(',');
     if (trainers) noteUnused({ workers, backend: options.backend }, context);
     const folder = resolve(taskDir ?? out);
-    let asksForTask = false;
     const prepare: PrepareBuiltinTask = (settings) => {
-      asksForTask = true;
       const chosen = { ...settings, dataSeeds: dataSeeds ?? settings.dataSeeds };
       return withClaim(folder, () => prepareBuiltinTask(folder, chosen, options.backend, context));
     };
     const read = await readExperiment(file, trainers ? { remote: true } : { prepare });
-    if (!asksForTask && (dataSeeds || prepareOnly || taskDir !== undefined))
+    if (!read.usesBuiltinTask && (dataSeeds || prepareOnly || taskDir !== undefined))
       throw new UsageError(`--data-seeds, --prepare-only and --task-dir are for a builtinTask, and ${file} has none`);
     if (prepareOnly) {
       const task = taskDir ?? out;

@@ -118,6 +118,7 @@ function quickstartExperiment(files: BuiltinTaskFiles, choices: Choices): Experi
   });
   return {
     name: 'quickstart',
+    usesBuiltinTask: true,
     ...files,
     blocks: files.blocks.map(({ name, ensemble }) => ({ name, ensemble: { folder: ensemble } })),
     judge: { folder: files.judge },

@@ -28,6 +28,8 @@ export interface ExperimentConfig {
   name: string;
   /** Where it was read, as messages name it; absent where it comes from no file. */
   file?: string;
+  /** Whether policy, blocks, judge, gold and prompts are those of the built-in task. */
+  usesBuiltinTask: boolean;
   policy: string;
   blocks: Block[];
   /** Absent = no judge (or the trainer service's own). */
@@ -52,7 +54,7 @@ export interface ExperimentConfig {
 export type Lora = z.output<typeof lora>;
 
 /** A single run: a block, a method, a member and a seed. */
-export interface RunFile extends Omit<ExperimentConfig, 'blocks' | 'methods' | 'runs'> {
+export interface RunFile extends Omit<ExperimentConfig, 'usesBuiltinTask' | 'blocks' | 'methods' | 'runs'> {
   block: Block;
   method: Method;
   member: number;
@@ -72,6 +74,18 @@ const lora = z.strictObject({
   rslora: z.boolean().optional(),
 });
 
+const digest = z.string().nullish();
+const digests = z.looseObject({
+  ensembles: z.record(z.string(), digest).default({}),
+  policy: digest,
+  prompts: digest,
+  evalPrompts: digest,
+  gold: digest,
+  judge: digest,
+});
+/** sha256 of the files and models that an experiment was made with; null where a service holds them. */
+export type Digests = z.output<typeof digests>;
+
 const shared = {
   name: z.string().min(1).optional(),
   policy: path,
@@ -85,8 +99,10 @@ const shared = {
   keepRollouts: z.boolean().default(false),
   lora: lora.optional(),
   weights: z.enum(['auto', 'f32', 'bf16-mapped']).optional(),
-  // What `experiment.yaml` adds for the reader; a resolved file may be used as a configuration again.
-  resolved: z.looseObject({ members: z.record(z.string(), z.int().nullable()) }).optional(),
+  // What `experiment.yaml` adds; a resolved file may be used as a configuration again.
+  resolved: z
+    .looseObject({ members: z.record(z.string(), z.int().nullable()), digests: digests.optional() })
+    .optional(),
 };
 const block = z.strictObject({ name, ensemble: path.optional(), address: z.string().regex(hostPort).optional() });
 const experimentSchema = z.strictObject({
@@ -127,6 +143,7 @@ export async function readExperiment(
   const content = 'builtinTask' in written ? await withBuiltinTask(written, file, prepare) : written;
   const config = {
     name: content.name ?? 'experiment',
+    usesBuiltinTask: 'builtinTask' in written,
     ...resolveShared(content, file, options),
     blocks: content.blocks.map((each) => resolveBlock(each, file, options)),
     methods,
@@ -162,11 +179,20 @@ async function withBuiltinTask(
   return { ...rest, ...(await prepare(builtinTask)) };
 }
 
-/** The plan of an experiment that has run, from its folder alone. */
-export async function readResolvedExperiment(file: string): Promise<{ config: ExperimentConfig; members: number[] }> {
+/** An experiment that has run, as its `experiment.yaml` tells it. */
+export interface ResolvedExperiment {
+  config: ExperimentConfig;
+  /** Of the ensemble of each block. */
+  members: number[];
+  digests: Digests;
+}
+
+/** What an experiment was, from its folder alone. */
+export async function readResolvedExperiment(file: string): Promise<ResolvedExperiment> {
   const { resolved } = check(experimentSchema, await readYaml(file), file);
   const config = await readExperiment(file, { remote: true });
-  return { config, members: config.blocks.map(({ name: blockName }) => resolved?.members[blockName] ?? 1) };
+  const members = config.blocks.map(({ name: blockName }) => resolved?.members[blockName] ?? 1);
+  return { config, members, digests: resolved?.digests ?? { ensembles: {} } };
 }
 
 /** Reads a single run, the same way. */

@@ -3,9 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readRuns } from '@surefoot/report';
 import type { RunRecord } from '@surefoot/risk';
-import { z } from 'zod';
-import { readYaml } from '../options-file';
-import { readResolvedExperiment, type ExperimentConfig } from './config';
+import { readResolvedExperiment, type Digests, type ExperimentConfig } from './config';
 import { experimentPath } from './experiment-file';
 import { planRuns } from './plan';
 import { collectRuns, writeRunsFile } from './runs-file';
@@ -28,18 +26,6 @@ export interface ReportedExperiment {
   digests: Digests;
 }
 
-const digest = z.string().nullish();
-const digestsSchema = z.looseObject({
-  ensembles: z.record(z.string(), digest).default({}),
-  policy: digest,
-  prompts: digest,
-  evalPrompts: digest,
-  gold: digest,
-  judge: digest,
-});
-const resolvedFile = z.looseObject({ resolved: z.looseObject({ digests: digestsSchema }).optional() });
-type Digests = z.output<typeof digestsSchema>;
-
 /**
  * What the folders of a report hold, in their order.
  *
@@ -54,10 +40,8 @@ export async function readReportedFolders(folders: string[]): Promise<ReportedFo
 async function readFolder(folder: string): Promise<Pick<ReportedFolder, 'runs' | 'experiment'>> {
   const path = experimentPath(folder);
   if (!existsSync(path)) return { runs: await readRunsFile(folder) };
-  const { config, members } = await readResolvedExperiment(path);
+  const { config, members, digests } = await readResolvedExperiment(path);
   const plan = planRuns(config, members);
-  const { data } = resolvedFile.safeParse(await readYaml(path));
-  const digests = data?.resolved?.digests ?? { ensembles: {} };
   const experiment = { config, planned: plan.length, digests };
   if (!existsSync(join(folder, 'runs'))) return { runs: await readRunsFile(folder), experiment };
   // The folders of the runs are what runs.jsonl is made of.
