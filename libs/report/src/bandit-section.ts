@@ -19,7 +19,7 @@ export function solveBandit({ name, title, shows, bandit }: BanditCase, options:
   const { means, variances, reference } = bandit;
   const estimate = { reward: means, variances, members: [means] };
   const policies = simulated.map(({ mode, beta }) => {
-    const policy = banditPolicy(mode, reference, estimate, options)(beta);
+    const policy = banditPolicy(mode, reference, estimate)(beta);
     const step = policy.map((p, i) => p - reference[i]!);
     return { mode, policy, gainAtLeast: stepLowerBound(step, means, variances, 0.05) };
   });

@@ -6,14 +6,13 @@ export { smallStepRisk, stepLowerBound, type SmallStepRisk } from './bandit/smal
 export { pearson, ranks, spearman } from './correlation';
 export { decimalsFor } from './decimals';
 export { gainLowerBound, type GainBound, type PairedValue } from './gain-bound';
-export { proportionInterval, type Interval } from './intervals';
-export { peakOf, type Peak } from './peak';
+export type { Interval } from './intervals';
+export { peakOf } from './peak';
 export { groupBy } from './group-by';
 export { outcomesOf, pairsOf, type Outcome } from './outcome';
 export { mean, quantile, standardDeviation } from './moments';
 export { methodSummaries, riskReport, type JudgeReport, type RiskReport } from './risk-report';
-export { parseRunRecord, type CompletedRun, type Measure, type RunRecord } from './run-record';
-export { verdictTexts, type VerdictText } from './verdict-sentence';
+export { parseRunRecord, type Measure, type RunRecord } from './run-record';
+export { verdictTexts } from './verdict-sentence';
 export type { Comparison } from './comparison';
 export type { MethodSummary } from './method-summary';
-export type { Verdict } from './verdict';

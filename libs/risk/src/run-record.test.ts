@@ -13,7 +13,6 @@ const complete = {
   iterations: 60,
   initial: { gold: 0.12, judge: -0.4 },
   final: { gold: 0.33, judge: 0.1, kl: 3.02, reward: 1.2 },
-  peak: { gold: 0.6, iteration: 22 },
   trajectory: { gold: [0.1, 0.2], judge: [0, 1], kl: [0, 1] },
   seconds: 31.2,
 };
@@ -23,15 +22,18 @@ describe('parseRunRecord', () => {
     expect(parseRunRecord(complete, 'line 1')).toEqual(complete);
   });
   test('null is the same as missing where a field may be missing, and unknown fields are passed over', () => {
-    const got = parseRunRecord({ ...complete, member: null, peak: null, trajectory: null, extra: 1 }, 'line 1');
-    expect(got).toEqual({ ...complete, member: undefined, peak: undefined, trajectory: {} });
+    const got = parseRunRecord(
+      { ...complete, member: null, trajectory: null, peak: { gold: 0.6, iteration: 22 } },
+      'line 1',
+    );
+    expect(got).toEqual({ ...complete, member: undefined, trajectory: {} });
   });
   test('warnings of the trainer stay', () => {
     const warned = { ...complete, warnings: ['responses are cut'] };
     expect(parseRunRecord(warned, 'line 1')).toEqual(warned);
   });
   test('a failed run needs no values', () => {
-    const failed = { ...complete, status: 'failed', initial: undefined, final: undefined, peak: undefined };
+    const failed = { ...complete, status: 'failed', initial: undefined, final: undefined };
     expect(parseRunRecord(failed, 'line 1')).toEqual(failed);
   });
   test.each<[unknown, string]>([

@@ -48,8 +48,6 @@ export interface CompletedRun extends RunIdentity {
   initial: PolicyValue;
   /** The final policy over the same prompts; `kl` is its mean sequence KL to the reference, nats. */
   final: PolicyValue & { kl: number; reward?: number };
-  /** Largest 5-iteration moving mean of the primary measure, and the iteration at which that window ends. */
-  peak?: { gold?: number; judge?: number; iteration: number };
 }
 
 /** A run that failed, or that somebody cancelled. */
@@ -86,7 +84,6 @@ export function parseRunRecord(value: unknown, where: string): RunRecord {
     status,
     initial: parsePolicyValue(line.object('initial')),
     final: parseFinal(line.object('final')),
-    peak: parsePeak(line.optional(line.object, 'peak')),
   };
   if (!hasMeasure(run, 'gold') && !hasMeasure(run, 'judge'))
     throw new DomainError('invalid_argument', `${where}: neither gold nor judge is in both initial and final`);
@@ -108,16 +105,6 @@ function parsePolicyValue(fields: FieldReader): PolicyValue {
 
 function parseFinal(fields: FieldReader): CompletedRun['final'] {
   return { ...parsePolicyValue(fields), kl: fields.number('kl'), reward: fields.optional(fields.number, 'reward') };
-}
-
-function parsePeak(fields: FieldReader | undefined): CompletedRun['peak'] {
-  return (
-    fields && {
-      gold: fields.optional(fields.number, 'gold'),
-      judge: fields.optional(fields.number, 'judge'),
-      iteration: fields.count('iteration'),
-    }
-  );
 }
 
 function parseTrajectory(fields: FieldReader | undefined): RunIdentity['trajectory'] {

@@ -109,12 +109,12 @@ describe('the risk of small steps', () => {
 
   test('policies, their KL and value', () => {
     expect(golden.bandits.length).toBeGreaterThan(0);
-    for (const { pi0, reward, variance, beta, uwo_lambda: lambda, policies } of golden.bandits)
+    for (const { pi0, reward, variance, beta, uwo_lambda: uwoLambda, policies } of golden.bandits)
       for (const [mode, { pi, kl, value }] of Object.entries<{ pi: { data: number[] }; kl: number; value: number }>(
         policies,
       )) {
         const estimate = { reward: reward.data, variances: variance.data, members: [reward.data] };
-        const options = { lambda };
+        const options = { uwoLambda, softMinTemperature: 1 };
         // Probabilities of the reference policy are given to six digits.
         const total = pi0.data.reduce((sum: number, p: number) => sum + p, 0);
         const reference = pi0.data.map((p: number) => p / total);
@@ -193,8 +193,8 @@ describe('simulated at a matched KL of .2', () => {
   test('units do not matter: values and errors a thousandth as large give the same, at a thousandth of beta', () => {
     const { means, variances, reference } = banditCases[0]!.bandit;
     const small = { reference, means: means.map((m) => m / 1000), variances: variances.map((v) => v / 1e6) };
-    const modes = ['vanilla', 'inverse-variance', 'uwo', 'variance-weighted-kl'] as const;
-    const options = { kl, modes, draws: 200, lambda: 0 };
+    const modes = ['vanilla', 'inverse-variance', 'wco', 'variance-weighted-kl'] as const;
+    const options = { kl, modes, draws: 200 };
     const [of, alike] = [simulateBandit(banditCases[0]!.bandit, options), simulateBandit(small, options)];
     expect(alike.map(({ mode, worse }) => [mode, worse.p])).toEqual(of.map(({ mode, worse }) => [mode, worse.p]));
   });

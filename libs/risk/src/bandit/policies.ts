@@ -10,16 +10,16 @@ export interface Estimate {
   members: readonly (readonly number[])[];
 }
 
-/** What some modes need besides beta. */
-export interface ModeOptions {
-  /** Of `uwo`: how much of the variance is taken off the mean. */
-  lambda: number;
+/** What some modes need besides beta, as `ppo` names it. */
+interface ModeOptions {
+  /** How much of the variance `uwo` takes off the mean. */
+  uwoLambda: number;
   /** Of `soft-min`, in units of the reward. */
   softMinTemperature: number;
 }
 
-/** As in training, where a configuration says nothing. */
-const defaultModeOptions: ModeOptions = { lambda: 0.3, softMinTemperature: 1 };
+// Those of training, written again because reports must not load libs/ppo and its tensors; a test of services/cli compares the two.
+const trainingDefaults: ModeOptions = { uwoLambda: 0.3, softMinTemperature: 1 };
 
 /** A policy `pi0 exp((values - nu) / (beta weights) - shift)`, whose nu makes it sum to 1. */
 interface Form {
@@ -39,8 +39,8 @@ const forms = {
   'variance-weighted-kl': ({ reward, variances }) => ({ values: [...reward], weights: variances }),
   'variance-weighted-kl-exact': ({ reward, variances }) => ({ values: [...reward], weights: variances, shift: 1 }),
   'inverse-variance': ({ reward, variances }) => ({ values: reward.map((r, i) => r / variances[i]!) }),
-  uwo: ({ variances, members }, { lambda }) => ({
-    values: variances.map((variance, i) => mean(members.map((member) => member[i]!)) - lambda * variance),
+  uwo: ({ variances, members }, { uwoLambda }) => ({
+    values: variances.map((variance, i) => mean(members.map((member) => member[i]!)) - uwoLambda * variance),
   }),
   wco: ({ variances, members }) => ({ values: variances.map((_, i) => Math.min(...members.map((each) => each[i]!))) }),
   'soft-min': ({ variances, members }, { softMinTemperature: t }) => ({
@@ -63,19 +63,16 @@ export const banditModes = Object.keys(forms) as BanditMode[];
  * A mode's policy by one estimate, for any beta.
  *
  * @param reference [n] probabilities
- * @param options default: `lambda` .3, `softMinTemperature` 1, as in training
+ * @param options default: those of training
  * @returns of beta > 0, the probabilities [n]
  */
 export function banditPolicy(
   mode: BanditMode,
   reference: readonly number[],
   estimate: Estimate,
-  {
-    lambda = defaultModeOptions.lambda,
-    softMinTemperature = defaultModeOptions.softMinTemperature,
-  }: Partial<ModeOptions> = {},
+  options: ModeOptions = trainingDefaults,
 ): (beta: number) => number[] {
-  const { values, weights, shift = 0 }: Form = forms[mode](estimate, { lambda, softMinTemperature });
+  const { values, weights, shift = 0 }: Form = forms[mode](estimate, options);
   const n = values.length;
   return (beta) => {
     const strengths = values.map((_, i) => beta * (weights?.[i] ?? 1));

@@ -3,7 +3,7 @@ import { seededIntegers } from '../bootstrap';
 import { proportionInterval, type Interval } from '../intervals';
 import { mean, quantile, standardDeviation } from '../moments';
 import { type Bandit, checkBandit, dot, klOf } from './bandit';
-import { type BanditMode, banditModes, banditPolicy, type Estimate, type ModeOptions } from './policies';
+import { type BanditMode, banditModes, banditPolicy, type Estimate } from './policies';
 
 /** What came of one mode over all draws of the members. */
 export interface SimulatedMode {
@@ -19,7 +19,7 @@ export interface SimulatedMode {
 }
 
 /** How a bandit is simulated. */
-export interface SimulationOptions extends Partial<ModeOptions> {
+export interface SimulationOptions {
   /** Mean KL of every mode to the reference, nats. */
   kl: number;
   /** Draws of the ensemble; default 20,000. */
@@ -59,7 +59,7 @@ export function simulateBandit(bandit: Bandit, options: SimulationOptions): Simu
   const start = dot(reference, means);
   const least = rounding * Math.max(...means.map(Math.abs));
   return modes.flatMap((mode) => {
-    const policyOf = estimates.map((estimate) => banditPolicy(mode, reference, estimate, options));
+    const policyOf = estimates.map((estimate) => banditPolicy(mode, reference, estimate));
     const policiesAt = (beta: number) => policyOf.map((policy) => policy(beta));
     const meanKl = (policies: number[][]) => mean(policies.map((policy) => klOf(policy, reference)));
     const beta = whereFalling((candidate) => meanKl(policiesAt(candidate)), kl, betaBounds);
