@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readText } from '@surefoot/files';
-import { defineCommand } from '../command';
+import { defineCommand, type Result } from '../command';
 import { runTable } from '../experiment/run-table';
 import { writeReport } from '../experiment/report';
 import { option, text, texts } from '../option';
@@ -15,21 +15,22 @@ export const report = defineCommand({
   options: {
     out: option(
       '<file>',
-      'the HTML file, report.json beside it; default report.html in the (first) folder; - for the page alone on stdout',
+      'the HTML file, report.json beside it; default report.html in the (first) folder; - for the page, with --json the document, on stdout and no file',
       text.optional(),
     ),
   },
-  async run({ dirs, out }, { terminal }) {
-    if (out === '-') return terminal.print(await pageOf(dirs));
+  async run({ dirs, out }) {
+    if (out === '-') return printedReport(dirs);
     const { report: document, html, verdict } = await writeReport(dirs, out);
     return { document, text: `${runTable(document)}\n\n${verdict}\nreport: ${html}` };
   },
 });
 
-async function pageOf(dirs: string[]): Promise<string> {
+async function printedReport(dirs: string[]): Promise<Result> {
   const folder = await mkdtemp(join(tmpdir(), 'surefoot-report-'));
   try {
-    return await readText((await writeReport(dirs, join(folder, 'report.html'))).html);
+    const { report: document, html } = await writeReport(dirs, join(folder, 'report.html'));
+    return { document, text: await readText(html) };
   } finally {
     await rm(folder, { recursive: true });
   }

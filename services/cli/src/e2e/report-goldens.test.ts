@@ -1,5 +1,5 @@
 // Every number of report.json against scipy's: report-goldens/make.py made the runs and the reference, and states each formula.
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { expectDone, surefoot, workFolder } from './testing';
@@ -19,11 +19,12 @@ const mostErrors = 3;
 
 const fixtures = join(__dirname, 'report-goldens');
 let work: Awaited<ReturnType<typeof workFolder>>;
+let folder: string;
 let report: Record<string, Json>;
 let reference: Record<string, Json>;
 beforeAll(async () => {
   work = await workFolder();
-  const folder = join(work.path, 'runs-by-hand');
+  folder = join(work.path, 'runs-by-hand');
   await mkdir(folder);
   await cp(join(fixtures, 'runs.jsonl'), join(folder, 'runs.jsonl'));
   const ended = await surefoot(['report', folder, '--json'], { cwd: work.path });
@@ -33,6 +34,18 @@ beforeAll(async () => {
   reference = JSON.parse(await readFile(join(fixtures, 'reference.json'), 'utf8')).report;
 });
 afterAll(() => work.remove());
+
+test('--out - prints the page, with --json the document and nothing else, and leaves no file', async () => {
+  const before = await readdir(work.path, { recursive: true });
+  const print = async (...words: string[]) => {
+    const ended = await surefoot(['report', folder, '--out', '-', ...words], { cwd: work.path });
+    expectDone(ended);
+    return ended.stdout;
+  };
+  expect(await print()).toBe(`${await readFile(join(folder, 'report.html'), 'utf8')}\n`);
+  expect(JSON.parse(await print('--json'))).toEqual(report);
+  expect(await readdir(work.path, { recursive: true })).toEqual(before);
+});
 
 test('report.json has a reference for all that it says, but for the words of the warnings', () => {
   const { warnings, ...said } = report;
