@@ -2,7 +2,7 @@ import { existsSync, readdirSync, type Dirent } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { readJson } from '@surefoot/files';
-import { gainLowerBound, type GainBound, type PairedValue } from '@surefoot/risk';
+import { decimalsFor, gainLowerBound, type GainBound, type PairedValue } from '@surefoot/risk';
 import { z } from 'zod';
 import { defineCommand } from '../command';
 import { readEvaluation } from '../experiment/run-samples';
@@ -46,7 +46,8 @@ export const gate = defineCommand({
     const bound = gainLowerBound(await judgedValues(folder), confidence);
     refuseNoEvidence(id, bound);
     const isEnough = bound.lower >= minGain;
-    const sentence = `run ${id}: judged gain ${bound.mean.toFixed(3)}, above ${bound.lower.toFixed(3)} with ${Number((100 * confidence).toPrecision(6))} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
+    const decimals = decimalsOf(bound, minGain);
+    const sentence = `run ${id}: judged gain ${bound.mean.toFixed(decimals)}, above ${bound.lower.toFixed(decimals)} with ${Number((100 * confidence).toPrecision(6))} % confidence (${bound.responses} responses to ${bound.prompts} prompts)`;
     return {
       document: { run: id, ...bound, confidence, minGain, passed: isEnough },
       // The reason for a stop is the failure's to say.
@@ -57,6 +58,16 @@ export const gate = defineCommand({
     };
   },
 });
+
+const leastDecimals = 3;
+
+/** As many as two digits of the margin need, and as show the bound on that side of `minGain` where it lies. */
+function decimalsOf({ mean, lower }: GainBound, minGain: number): number {
+  const isShownRightly = (decimals: number) => Number(lower.toFixed(decimals)) >= minGain === lower >= minGain;
+  let decimals = decimalsFor([mean - lower], leastDecimals);
+  while (!isShownRightly(decimals) && decimals < 100) decimals += 1;
+  return decimals;
+}
 
 /** The folder of the run that is meant. */
 function findRun(dir: string, id: string | undefined): string {
@@ -138,6 +149,6 @@ function refuseNoEvidence(id: string, { prompts, mean, sd }: GainBound): void {
   if (sd === 0)
     throw new DomainError(
       'failed_precondition',
-      `run ${id}: every prompt gained ${mean.toFixed(3)}: without a difference between ${prompts} prompts there is nothing to bound a gain by`,
+      `run ${id}: every prompt gained ${mean.toFixed(decimalsFor([Math.abs(mean)], leastDecimals))}: without a difference between ${prompts} prompts there is nothing to bound a gain by`,
     );
 }

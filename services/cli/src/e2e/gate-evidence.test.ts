@@ -92,6 +92,35 @@ describe('what says nothing of other prompts stops', () => {
   });
 });
 
+describe('the figures say what the answer does', () => {
+  // Six gains, three on each side: the sd is 1.0954 of `by`, and the margin 2.0150 sd / sqrt 6.
+  const about = (mean: number, by: number) => lines(...[1, -1, 1, -1, 1, -1].map((sign) => mean + sign * by));
+  test.each<[string, string[], string, number, string]>([
+    [
+      'just short',
+      about(0.15, 0.05553),
+      '0.1',
+      1,
+      'above 0.09996 with 95 % confidence (6 responses to 6 prompts), which does not reach 0.1',
+    ],
+    ['in small units', about(3e-5, 1e-6), '1', 1, 'judged gain 0.00003000, above 0.00002910 with'],
+    ['short by less than any digit shown', about(0.1 - 1e-12, 1e-13), '0.1', 1, 'above 0.09999999999'],
+  ])('%s', async (_, evaluation, least, status, message) => {
+    await writeRun('run', completed, evaluation);
+    await expectGate(['run', '--min-gain', least], status, message);
+  });
+  test('just far enough for a threshold of many digits', async () => {
+    await writeRun('run', completed, about(0.1234567, 1e-9));
+    const { stdout } = await surefoot(['gate', 'run', '--min-gain', '0.1234566'], { cwd: work.path });
+    expect(stdout).toContain('passed at 0.1234566');
+    expect(Number(/above (\S+)/.exec(stdout)![1])).toBeGreaterThanOrEqual(0.1234566);
+  });
+  test('gains that are all the same, in small units', async () => {
+    await writeRun('run', completed, lines(2e-5, 2e-5, 2e-5, 2e-5, 2e-5));
+    await expectGate(['run'], 1, 'every prompt gained 0.000020:');
+  });
+});
+
 describe('of several runs one is to be named', () => {
   beforeEach(async () => {
     await writeRun('several/runs/a', completed, better);
