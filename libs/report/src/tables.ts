@@ -114,6 +114,30 @@ export function blockTable(report: RiskReport): SafeHtml | false {
   });
 }
 
+/** Whether the methods differ by chance alone. */
+const testColumns: Table<Comparison>['columns'] = [
+  {
+    header: 'Pitman–Morgan p',
+    value: ({ pitmanMorganP }) => pitmanMorganP,
+    cell: ({ pitmanMorganP }) => pValue(pitmanMorganP),
+  },
+  {
+    header: 'Brown–Forsythe (unpaired)',
+    value: ({ brownForsythe }) => brownForsythe.p,
+    cell: ({ brownForsythe: { F, p } }) => `F ${fixed(F)}, p ${pValue(p)}`,
+  },
+  {
+    header: 'worse: only a, only b, McNemar p',
+    value: ({ worse }) => worse.mcnemar.p,
+    cell: ({ worse: { mcnemar } }) => `${mcnemar.aOnly}, ${mcnemar.bOnly}, ${pValue(mcnemar.p)}`,
+  },
+  {
+    header: 'worse: Fisher p (unpaired)',
+    value: ({ worse }) => worse.fisherP,
+    cell: ({ worse }) => pValue(worse.fisherP),
+  },
+];
+
 /** Every other method against the first. */
 export function comparisonTable(report: RiskReport): SafeHtml {
   const { comparisons } = report;
@@ -144,26 +168,7 @@ export function comparisonTable(report: RiskReport): SafeHtml {
         value: ({ varianceRatio }) => varianceRatio.value,
         cell: ({ varianceRatio }) => withInterval(ratio(varianceRatio.value), varianceRatio.ci95, ratio),
       },
-      {
-        header: 'Pitman–Morgan p',
-        value: ({ pitmanMorganP }) => pitmanMorganP,
-        cell: ({ pitmanMorganP }) => pValue(pitmanMorganP),
-      },
-      {
-        header: 'Brown–Forsythe (unpaired)',
-        value: ({ brownForsythe }) => brownForsythe.p,
-        cell: ({ brownForsythe: { F, p } }) => `F ${fixed(F)}, p ${pValue(p)}`,
-      },
-      {
-        header: 'worse: only a, only b, McNemar p',
-        value: ({ worse }) => worse.mcnemar.p,
-        cell: ({ worse: { mcnemar } }) => `${mcnemar.aOnly}, ${mcnemar.bOnly}, ${pValue(mcnemar.p)}`,
-      },
-      {
-        header: 'worse: Fisher p (unpaired)',
-        value: ({ worse }) => worse.fisherP,
-        cell: ({ worse }) => pValue(worse.fisherP),
-      },
+      ...testColumns,
       { header: 'KL matched', cell: ({ klMatched }) => (klMatched ? 'yes' : 'no') },
     ],
   });

@@ -1,4 +1,4 @@
-import { quantile, type MethodSummary, type RiskReport } from '@surefoot/risk';
+import { quantile, type Interval, type MethodSummary, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { lineLegend, type Figure } from './figure';
 import { measureName, reportFormats, runWords, type MethodSeries } from './method-series';
@@ -12,14 +12,26 @@ interface Band {
   high: number;
 }
 
+/** The runs of a method that have a trajectory. */
+interface Trajectories {
+  method: MethodSeries;
+  /** [runs][iterations] */
+  runs: number[][];
+  /** What each run came to. */
+  words: string[];
+}
+
+/** What the charts of all methods share. */
+interface Scale {
+  /** Value of the start policy. */
+  start: number | null;
+  /** Of all values. */
+  domain: Interval;
+}
+
 /** Every run of every method over the iterations, one chart a method, all on one scale. */
-export function trajectoryCharts(
-  { Plot, draw }: Drawing,
-  report: RiskReport,
-  methods: readonly MethodSeries[],
-): Figure[] {
+export function trajectoryCharts(drawing: Drawing, report: RiskReport, methods: readonly MethodSeries[]): Figure[] {
   const formats = reportFormats(report);
-  const { fixed } = formats.value;
   const all = methods.map((method) => ({
     method,
     runs: trajectoriesOf(method, report.measure),
@@ -28,63 +40,68 @@ export function trajectoryCharts(
       .map((outcome) => runWords(outcome, formats)),
   }));
   const start = report.initial.mean;
-  const values = [...all.flatMap(({ runs }) => runs.flat()), ...(start === null ? [] : [start])];
-  const domain = extent(values);
+  const domain = extent([...all.flatMap(({ runs }) => runs.flat()), ...(start === null ? [] : [start])]);
   return all
     .filter(({ runs }) => runs.length > 0)
-    .map(({ method: { name, style }, runs, words }) => {
-      const bands = bandsOf(runs);
-      const end = bands.at(-1) as Band;
-      const points = runs.flatMap((run, i) => run.map((value, j) => ({ run: i, iteration: j + 1, value })));
-      const picture = draw(
-        `${name}: ${runs.length} runs over ${bands.length} iterations; the median ends at ${fixed(end.median)}, the middle half between ${fixed(end.low)} and ${fixed(end.high)}.`,
-        {
-          height: 260,
-          marginRight: 38,
-          x: iterationAxis(bands.length),
-          y: { label: measureName(report), domain, nice: true, grid: true, ticks: 6 },
-          marks: [
-            Plot.line(points, {
-              x: 'iteration',
-              y: 'value',
-              z: 'run',
-              stroke: style.color,
-              strokeOpacity: 0.45,
-              ...lineOf(bands, 0.8),
-              title: ({ run }) => words[run],
-            }),
-            // Above the runs: of many lines nobody sees which are the middle half.
-            Plot.areaY(bands, {
-              ...{ x: 'iteration', y1: 'low', y2: 'high', fill: style.color, fillOpacity: 0.3 },
-              ...{ stroke: 'var(--paper)', strokeWidth: 1, pointerEvents: 'none' },
-            }),
-            ...(start === null
-              ? []
-              : [
-                  Plot.ruleY([start], { stroke: 'currentColor', strokeDasharray: '3 3' }),
-                  Plot.text([start], {
-                    y: (value) => value,
-                    text: () => 'start',
-                    frameAnchor: 'right',
-                    textAnchor: 'start',
-                    dx: 5,
-                  }),
-                ]),
-            ...['var(--paper)', style.color].map((stroke, i) =>
-              Plot.line(bands, {
-                ...{ x: 'iteration', y: 'median', stroke, ...lineOf(bands, 5 - 2 * i) },
-                pointerEvents: 'none',
-              }),
-            ),
-          ],
-        },
-      );
-      return {
-        title: name,
-        picture,
-        caption: `${captionOf(report.methods[name] as MethodSummary, bands, formats.value)}${shorterText(runs)}`,
-      };
-    });
+    .map((trajectories) => trajectoryChart(drawing, report, trajectories, { start, domain }));
+}
+
+function trajectoryChart(
+  { Plot, draw }: Drawing,
+  report: RiskReport,
+  trajectories: Trajectories,
+  { start, domain }: Scale,
+): Figure {
+  const { method, runs } = trajectories;
+  const { name, style } = method;
+  const format = reportFormats(report).value;
+  const bands = bandsOf(runs);
+  const end = bands.at(-1) as Band;
+  const picture = draw(
+    `${name}: ${runs.length} runs over ${bands.length} iterations; the median ends at ${format.fixed(end.median)}, the middle half between ${format.fixed(end.low)} and ${format.fixed(end.high)}.`,
+    {
+      height: 260,
+      marginRight: 38,
+      x: iterationAxis(bands.length),
+      y: { label: measureName(report), domain, nice: true, grid: true, ticks: 6 },
+      marks: [
+        runLines(Plot, trajectories, bands),
+        // Above the runs: of many lines nobody sees which are the middle half.
+        Plot.areaY(bands, {
+          ...{ x: 'iteration', y1: 'low', y2: 'high', fill: style.color, fillOpacity: 0.3 },
+          ...{ stroke: 'var(--paper)', strokeWidth: 1, pointerEvents: 'none' },
+        }),
+        ...(start === null ? [] : startMarks(Plot, start)),
+        ...['var(--paper)', style.color].map((stroke, i) =>
+          Plot.line(bands, {
+            ...{ x: 'iteration', y: 'median', stroke, ...lineOf(bands, 5 - 2 * i) },
+            pointerEvents: 'none',
+          }),
+        ),
+      ],
+    },
+  );
+  const caption = captionOf(report.methods[name] as MethodSummary, bands, format);
+  return { title: name, picture, caption: `${caption}${shorterText(runs)}` };
+}
+
+function runLines(Plot: Drawing['Plot'], { method, runs, words }: Trajectories, bands: readonly Band[]) {
+  const points = runs.flatMap((run, i) => run.map((value, j) => ({ run: i, iteration: j + 1, value })));
+  return Plot.line(points, {
+    ...{ x: 'iteration', y: 'value', z: 'run', stroke: method.style.color, strokeOpacity: 0.45 },
+    ...lineOf(bands, 0.8),
+    title: ({ run }) => words[run],
+  });
+}
+
+function startMarks(Plot: Drawing['Plot'], start: number) {
+  return [
+    Plot.ruleY([start], { stroke: 'currentColor', strokeDasharray: '3 3' }),
+    Plot.text([start], {
+      ...{ y: (value: number) => value, text: () => 'start' },
+      ...{ frameAnchor: 'right', textAnchor: 'start', dx: 5 },
+    }),
+  ];
 }
 
 function captionOf(
