@@ -41,6 +41,8 @@ export interface Comparison {
   };
   /** The mean final KLs match within 15 %. */
   klMatched: boolean;
+  /** Where each pays its KL penalty, if in different places: then nothing is claimed. Absent where it is one place, or not known. */
+  klPlacements?: { a: string; b: string };
   verdict: Verdict;
 }
 
@@ -51,14 +53,20 @@ export interface MethodRuns {
   summary: MethodSummary;
 }
 
+/** How methods are compared. */
+export interface ComparisonOptions {
+  /** Of the bootstrap. */
+  seed: number;
+  /** Of the bootstrap. */
+  replicates: number;
+  /** Where each method pays its KL penalty (`ppo.klPlacement`), by name, as far as it is known. */
+  klPlacements: Readonly<Record<string, string>>;
+}
+
 /** With fewer (block, member) units a 95 % percentile interval ends at the most extreme resamples and says nothing. */
 export const fewestUnits = 5;
 
-export function compareMethods(
-  a: MethodRuns,
-  b: MethodRuns,
-  options: { seed: number; replicates: number },
-): Comparison {
+export function compareMethods(a: MethodRuns, b: MethodRuns, options: ComparisonOptions): Comparison {
   const pairs = pairsOf(a.outcomes, b.outcomes);
   const completed = pairs.filter((pair) => pair.every((outcome) => outcome.completed));
   const units = [...groupBy(completed, (pair) => rewardModelOf(...pair)).values()];
@@ -71,6 +79,7 @@ export function compareMethods(
     b: finiteOrNull(standardDeviation(gainsB)),
   };
   const klMatched = isKlMatched(a.summary.kl.mean, b.summary.kl.mean);
+  const klPlacements = differingPlacements(a.name, b.name, options.klPlacements);
   const [failedA, failedB] = [a.summary.failed, b.summary.failed];
   return {
     a: a.name,
@@ -88,8 +97,22 @@ export function compareMethods(
     pitmanMorganP: finiteOrNull(pitmanMorgan(gainsA, gainsB)),
     worse: compareWorse(a.summary, b.summary, pairs),
     klMatched,
-    verdict: decideVerdict({ pairs: completed.length, klMatched, ratioInterval, pairedSd, failedA, failedB }),
+    ...(klPlacements && { klPlacements }),
+    verdict: decideVerdict({
+      ...{ pairs: completed.length, klMatched, mixesPlacements: klPlacements !== undefined },
+      ...{ ratioInterval, pairedSd, failedA, failedB },
+    }),
   };
+}
+
+function differingPlacements(nameA: string, nameB: string, placements: ComparisonOptions['klPlacements']) {
+  const [a, b] = [placements[nameA], placements[nameB]];
+  return a !== undefined && b !== undefined && a !== b ? { a, b } : undefined;
+}
+
+/** Those of its two methods whose gains over the pairs do not vary. */
+export function constantOf({ a, b, pairedSd }: Comparison): string[] {
+  return [...(pairedSd.b === 0 ? [b] : []), ...(pairedSd.a === 0 ? [a] : [])];
 }
 
 function gainsOf(outcomes: readonly Outcome[]): number[] {
@@ -106,10 +129,7 @@ function gainOverBlocks(pairs: readonly Pair[]): Comparison['pairedGain']['overB
 }
 
 /** Runs that followed the same reward model share its errors, so whole (block, member) units are resampled. */
-function varianceRatioInterval(
-  units: readonly Pair[][],
-  { seed, replicates }: { seed: number; replicates: number },
-): Interval {
+function varianceRatioInterval(units: readonly Pair[][], { seed, replicates }: ComparisonOptions): Interval {
   if (units.length < fewestUnits) return [NaN, NaN];
   const ratio = (drawn: readonly number[]) => {
     const resample = drawn.flatMap((unit) => units[unit] as Pair[]);

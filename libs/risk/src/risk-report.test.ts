@@ -115,6 +115,23 @@ describe('the verdict', () => {
       'aware and vanilla ended at different mean KLs (3.50 and 3.00 nats): not a fair comparison',
     ]);
   });
+  test('is withheld where the methods pay their KL penalty in different places, however many or few runs there are', () => {
+    const report = (count: number, klPlacements: Record<string, string>) =>
+      riskReport(experiment(count, { vanilla: 1, aware: 0.2 }), { replicates: 500, klPlacements });
+    const mixed = { vanilla: 'token', aware: 'terminal' };
+    const { comparisons, byJudge, warnings, ...rest } = report(40, mixed);
+    for (const [comparison] of [comparisons, byJudge!.comparisons, report(3, mixed).comparisons])
+      expect(comparison).toMatchObject({ klMatched: true, klPlacements: { a: 'token', b: 'terminal' }, verdict: 'not comparable' }); // prettier-ignore
+    expect(verdictTexts({ comparisons, byJudge, warnings, ...rest })[0]!.headline).toBe(
+      'aware and vanilla are not comparable: they pay the KL penalty in different places (klPlacement terminal and token).',
+    );
+    expect(warnings).toEqual([
+      'aware and vanilla pay the KL penalty in different places (klPlacement terminal and token): what differs may be due to that',
+    ]);
+    const alike = report(40, { vanilla: 'terminal', aware: 'terminal' });
+    expect(alike).toEqual(report(40, { aware: 'terminal' }));
+    expect(alike.comparisons[0]!.verdict).toBe('steadier');
+  });
   test('is withheld where the steadier-looking method failed more often', () => {
     const runs = experiment(40, { vanilla: 1, aware: 0.2 });
     const failing = runs.map((run) =>

@@ -1,5 +1,5 @@
 import { DomainError } from '@surefoot/errors';
-import { compareMethods, type Comparison, type MethodRuns } from './comparison';
+import { compareMethods, type Comparison, type ComparisonOptions, type MethodRuns } from './comparison';
 import { pearson, spearman } from './correlation';
 import { finiteInterval, finiteOrNull } from './finite';
 import { groupBy } from './group-by';
@@ -41,9 +41,14 @@ export interface JudgeReport {
  * @param runs every run that has ended, in any order; cancelled ones count nowhere
  * @param options.seed of the bootstrap, default 1
  * @param options.replicates of the bootstrap, default 10,000
+ * @param options.klPlacements where each method pays its KL penalty, as far as it is known: methods of two places are not compared
  * @throws DomainError invalid_argument for no runs, a run given twice, or no measure that every completed run has
  */
-export function riskReport(runs: readonly RunRecord[], { seed = 1, replicates = 10_000 } = {}): RiskReport {
+export function riskReport(
+  runs: readonly RunRecord[],
+  { seed = 1, replicates = 10_000, klPlacements = {} }: Partial<ComparisonOptions> = {},
+): RiskReport {
+  const options = { seed, replicates, klPlacements };
   const ordered = runs.toSorted((a, b) => a.index - b.index);
   refuseRepeats(ordered);
   const completed = ordered.filter((run) => run.status === 'completed');
@@ -51,14 +56,14 @@ export function riskReport(runs: readonly RunRecord[], { seed = 1, replicates = 
   const methods = methodsOf(ordered, measure);
   if (methods.length === 0)
     throw new DomainError('invalid_argument', 'no run has completed or failed: there is nothing to report yet');
-  const comparisons = compareWithFirst(methods, { seed, replicates });
+  const comparisons = compareWithFirst(methods, options);
   return {
     measure,
     initial: summariseInitial(completed, measure),
     methods: Object.fromEntries(methods.map(({ name, summary }) => [name, summary])),
     comparisons,
     judgeAgainstGold: compareMeasures(completed),
-    byJudge: measure === 'gold' ? reportByJudge(ordered, { seed, replicates }) : null,
+    byJudge: measure === 'gold' ? reportByJudge(ordered, options) : null,
     warnings: warningsOf({ runs: ordered, measure, methods, comparisons }),
   };
 }
@@ -85,14 +90,11 @@ function methodsOf(runs: readonly RunRecord[], measure: Measure): MethodRuns[] {
   }));
 }
 
-function compareWithFirst(
-  [first, ...others]: MethodRuns[],
-  options: { seed: number; replicates: number },
-): Comparison[] {
+function compareWithFirst([first, ...others]: MethodRuns[], options: ComparisonOptions): Comparison[] {
   return others.map((other) => compareMethods(first!, other, options));
 }
 
-function reportByJudge(runs: readonly RunRecord[], options: { seed: number; replicates: number }): JudgeReport | null {
+function reportByJudge(runs: readonly RunRecord[], options: ComparisonOptions): JudgeReport | null {
   const completed = runs.filter((run) => run.status === 'completed');
   if (completed.length === 0 || !completed.every((run) => hasMeasure(run, 'judge'))) return null;
   const methods = methodsOf(runs, 'judge');

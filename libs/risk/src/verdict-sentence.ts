@@ -1,4 +1,4 @@
-import { fewestUnits, type Comparison } from './comparison';
+import { constantOf, fewestUnits, type Comparison } from './comparison';
 import { decimalsFor } from './decimals';
 import type { Interval } from './intervals';
 import type { MethodSummary } from './method-summary';
@@ -34,7 +34,7 @@ function comparisonText(report: RiskReport, comparison: Comparison): VerdictText
 }
 
 function headlineOf(comparison: Comparison, ownA: MethodSummary, ownB: MethodSummary): string {
-  const { a, b, klMatched, verdict } = comparison;
+  const { a, b, klMatched, klPlacements, verdict } = comparison;
   const constant = constantOf(comparison);
   switch (verdict) {
     case 'steadier':
@@ -46,6 +46,8 @@ function headlineOf(comparison: Comparison, ownA: MethodSummary, ownB: MethodSum
     case 'too few runs to tell':
       return `Too few runs to tell whether ${b} is steadier than ${a}: ${tooFewText(comparison)}.`;
     case 'not comparable':
+      if (klPlacements)
+        return `${b} and ${a} are not comparable: they pay the KL penalty in different places (klPlacement ${klPlacements.b} and ${klPlacements.a}).`;
       if (!klMatched)
         return `${b} and ${a} are not comparable: their mean final KLs are ${klText(ownB.kl.mean, ownA.kl.mean)} nats.`;
       return constant.length > 0
@@ -60,11 +62,6 @@ function headlineOf(comparison: Comparison, ownA: MethodSummary, ownB: MethodSum
 function tooFewText({ pairs, rewardModels }: Comparison): string {
   if (pairs < fewestPairs) return `${pairs} completed pairs, and at least ${fewestPairs} are needed`;
   return rewardModels < fewestUnits ? 'they share too few reward models' : 'too few of their gains differ';
-}
-
-/** Those of its two methods whose gains over the pairs do not vary. */
-export function constantOf({ a, b, pairedSd }: Comparison): string[] {
-  return [...(pairedSd.b === 0 ? [b] : []), ...(pairedSd.a === 0 ? [a] : [])];
 }
 
 function klText(...kls: [number | null, number | null]): string {

@@ -12,23 +12,26 @@ export function isKlMatched(klA: number | null, klB: number | null): boolean {
 }
 
 /**
- * The verdict on b against a: first whether there are enough runs, then whether they can be compared, then on which side of
- * 1 the interval of the variance ratio var(a) / var(b) lies.
+ * The verdict on b against a: first whether they are one kind of method, then whether there are enough runs, then whether these can
+ * be compared, then on which side of 1 the interval of the variance ratio var(a) / var(b) lies.
  *
  * A failed run has no gain. Where the method that looks steadier failed more often, its spread is that of its survivors and
  * nothing is claimed. Gains that are all the same have no variance to compare.
  *
+ * @param evidence.mixesPlacements they pay their KL penalty in different places, which alone changes gains and their spread
  * @param evidence.ratioInterval null where the runs have too few (block, member) units for one, or resamples without a variance
  */
 export function decideVerdict(evidence: {
   pairs: number;
   klMatched: boolean;
+  mixesPlacements: boolean;
   ratioInterval: Interval | null;
   pairedSd: { a: number | null; b: number | null };
   failedA: number;
   failedB: number;
 }): Verdict {
-  const { pairs, klMatched, ratioInterval, pairedSd, failedA, failedB } = evidence;
+  const { pairs, klMatched, mixesPlacements, ratioInterval, pairedSd, failedA, failedB } = evidence;
+  if (mixesPlacements) return 'not comparable';
   if (pairs < fewestPairs) return 'too few runs to tell';
   if (!klMatched) return 'not comparable';
   if (pairedSd.a === 0 || pairedSd.b === 0) return 'not comparable';

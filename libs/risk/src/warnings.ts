@@ -1,9 +1,8 @@
-import { fewestUnits, type Comparison, type MethodRuns } from './comparison';
+import { constantOf, fewestUnits, type Comparison, type MethodRuns } from './comparison';
 import { groupBy } from './group-by';
 import { pairsOf, rewardModelOf } from './outcome';
 import { hasMeasure, type Measure, type RunRecord } from './run-record';
 import { fewestPairs } from './verdict';
-import { constantOf } from './verdict-sentence';
 
 /** What a reader must know before trusting the figures, a sentence each. */
 export function warningsOf(evidence: {
@@ -86,11 +85,16 @@ function pairWarnings(a: MethodRuns, b: MethodRuns): string[] {
 }
 
 function comparisonWarnings(comparison: Comparison, methods: readonly MethodRuns[]) {
-  const { a, b, pairs, rewardModels, klMatched, verdict } = comparison;
+  const { a, b, pairs, rewardModels, klMatched, klPlacements, verdict } = comparison;
   const constant = constantOf(comparison);
   const kl = (name: string) => methods.find((method) => method.name === name)?.summary.kl.mean?.toFixed(2) ?? 'none';
   const enough = pairs >= fewestPairs;
   return [
+    ...(klPlacements
+      ? [
+          `${b} and ${a} pay the KL penalty in different places (klPlacement ${klPlacements.b} and ${klPlacements.a}): what differs may be due to that`,
+        ]
+      : []),
     ...(klMatched
       ? []
       : [`${b} and ${a} ended at different mean KLs (${kl(b)} and ${kl(a)} nats): not a fair comparison`]),
@@ -102,7 +106,7 @@ function comparisonWarnings(comparison: Comparison, methods: readonly MethodRuns
           `${b} and ${a}: the gains of ${constant.join(' and of ')} are all the same, so that no variances can be compared`,
         ]
       : []),
-    ...(enough && klMatched && constant.length === 0 && verdict === 'not comparable'
+    ...(enough && klMatched && !klPlacements && constant.length === 0 && verdict === 'not comparable'
       ? [`${b} and ${a}: the one whose gains vary less failed more often, so its spread is that of its survivors`]
       : []),
   ];

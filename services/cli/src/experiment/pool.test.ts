@@ -93,6 +93,30 @@ describe('methods of a second folder', () => {
   });
 });
 
+describe('methods of a second folder that are evaluated otherwise', () => {
+  test.each([{ evaluationSeed: 8 }, { evaluationSamples: 4096 }, { maxNewTokens: 20 }, { temperature: 0.7 }])(
+    'by %j are no pairs of those of the first, and the report says so',
+    async (evaluation) => {
+      const first = await experiment('headline', headline);
+      const modes = await experiment('modes', {
+        methods: [{ name: 'uwo', mode: 'uwo', ...evaluation }],
+        digests: four,
+      });
+      const { comparisons, warnings } = await reportOf(first, modes);
+      expect(comparisons.map(({ b, pairs }) => [b, pairs])).toEqual([['variance-weighted-kl', 10], ['uwo', 0]]); // prettier-ignore
+      expect(warnings).toContain(
+        `uwo and vanilla are evaluated with other ${Object.keys(evaluation)[0]}: gains of the one are not those of the other`,
+      );
+    },
+  );
+  test('in one folder too', async () => {
+    const methods = ['vanilla', { name: 'uwo', mode: 'uwo', temperature: 0.7, evaluationSeed: 8 }];
+    expect((await reportOf(await experiment('one', { ...headline, methods }))).warnings).toContain(
+      'uwo and vanilla are evaluated with other evaluationSeed, temperature: gains of the one are not those of the other',
+    );
+  });
+});
+
 describe('refused', () => {
   test.each<[string, (folder: string) => Promise<string[]>]>([
     ['the same folder under two names', async (folder) => [folder, join(folder, '..', 'headline', '.')]],
@@ -135,7 +159,9 @@ describe('warned of', () => {
   test('methods that pay the KL penalty in different places; the page says which do', async () => {
     const aware = { name: 'aware', mode: 'variance-weighted-kl', klPlacement: 'terminal' };
     const folder = await experiment('mixed', { ...headline, methods: ['vanilla', aware] });
-    expect((await reportOf(folder)).warnings).toContain(
+    const { comparisons, warnings } = await reportOf(folder);
+    expect(comparisons).toMatchObject([{ b: 'aware', verdict: 'not comparable' }]);
+    expect(warnings).toContain(
       'aware and vanilla pay the KL penalty in different places (klPlacement terminal and token): what differs may be due to that',
     );
     const page = await readFile(join(folder, 'report.html'), 'utf8');

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
+import type { PpoConfig } from '@surefoot/ppo';
 import { groupBy, type RunRecord } from '@surefoot/risk';
 import { ppoKeys } from './ppo-keys';
 import type { ReportedFolder } from './reported-folder';
@@ -10,10 +11,18 @@ export interface PooledFolder extends ReportedFolder {
   pooled: RunRecord[];
 }
 
+/** What decides, besides models and prompts, how a method's runs are evaluated. */
+export const evaluationSettings = [
+  'evaluationSeed',
+  'evaluationSamples',
+  'maxNewTokens',
+  'temperature',
+] as const satisfies (keyof PpoConfig)[];
+
 /**
- * Runs of several experiments as those of one. Blocks with the same reward models, seeds, policy and prompts are one block, so that the
- * methods of one folder are paired with those of another; all others are told apart by their folder. Blocks with the same reward models
- * and other seeds stay apart, but `ensemble` says that they share them.
+ * Runs of several experiments as those of one. Blocks with the same reward models, seeds, policy, prompts and evaluation are one block,
+ * so that the methods of one folder are paired with those of another; all others are told apart by their folder. Blocks with the same
+ * reward models that are apart all the same share an `ensemble`.
  *
  * @throws DomainError invalid_argument where two folders hold the same runs, or methods of one name with different settings
  */
@@ -69,7 +78,9 @@ function blockKey({ folder, experiment }: ReportedFolder, block: string): string
   const ensemble = experiment?.digests.ensembles[block];
   if (!experiment || !ensemble) return JSON.stringify([folder, block]);
   const { policy, prompts, evalPrompts, gold, judge } = experiment.digests;
-  return JSON.stringify([ensemble, experiment.config.seed, policy, prompts, evalPrompts, gold, judge]);
+  const { seed, methods } = experiment.config;
+  const evaluations = new Set(methods.map(({ ppo }) => JSON.stringify(evaluationSettings.map((key) => ppo[key]))));
+  return JSON.stringify([ensemble, seed, policy, prompts, evalPrompts, gold, judge, ...[...evaluations].sort()]);
 }
 
 function refuseOtherSettings(folders: ReportedFolder[]): void {

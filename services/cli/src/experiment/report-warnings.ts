@@ -1,21 +1,15 @@
-import type { PpoConfig } from '@surefoot/ppo';
-import type { ExperimentConfig, ScorerLocation } from './config';
+import type { ExperimentConfig, Method, ScorerLocation } from './config';
+import { evaluationSettings } from './pool';
 import type { ReportedExperiment, ReportedFolder } from './reported-folder';
 
 /** What the configurations say against the figures, a sentence each. */
 export function configurationWarnings(folders: ReportedFolder[]): string[] {
   return [
     ...folders.flatMap((folder) => unfinishedWarnings(folder, folders.length > 1 ? `${folder.name}: ` : '')),
-    ...placementWarnings(klPlacements(folders)),
+    ...new Set(evaluationWarnings(folders.flatMap(({ experiment }) => experiment?.config.methods ?? []))),
     ...[...new Set(folders.flatMap(({ experiment }) => (experiment ? judgeWarnings(experiment) : [])))],
     ...otherSurroundings(folders),
   ];
-}
-
-/** Where each method pays its KL penalty, as far as the folders say. */
-export function klPlacements(folders: ReportedFolder[]): Record<string, PpoConfig['klPlacement']> {
-  const methods = folders.flatMap(({ experiment }) => experiment?.config.methods ?? []);
-  return Object.fromEntries(methods.map(({ name, ppo }) => [name, ppo.klPlacement]));
 }
 
 function unfinishedWarnings({ runs, experiment }: ReportedFolder, prefix: string): string[] {
@@ -23,14 +17,16 @@ function unfinishedWarnings({ runs, experiment }: ReportedFolder, prefix: string
   return [`${prefix}${runs.length} of ${experiment.planned} planned runs have ended: the figures are those so far`];
 }
 
-function placementWarnings(placements: Record<string, string>): string[] {
-  const [first, ...others] = Object.entries(placements);
-  return others
-    .filter(([, placement]) => placement !== first?.[1])
-    .map(
-      ([name, placement]) =>
-        `${name} and ${first?.[0]} pay the KL penalty in different places (klPlacement ${placement} and ${first?.[1]}): what differs may be due to that`,
-    );
+/** Methods that meet other dice or lengths than the first. */
+function evaluationWarnings([first, ...others]: Method[]): string[] {
+  return others.flatMap(({ name, ppo }) => {
+    const differing = evaluationSettings.filter((key) => ppo[key] !== first!.ppo[key]);
+    return differing.length === 0
+      ? []
+      : [
+          `${name} and ${first!.name} are evaluated with other ${differing.join(', ')}: gains of the one are not those of the other`,
+        ];
+  });
 }
 
 /** As far as digests and folders tell: one that was copied from a member and changed is not found. */

@@ -7,8 +7,8 @@ import { riskReport, verdictTexts, type RiskReport } from '@surefoot/risk';
 import { readDisagreements } from './disagreement-sample';
 import { experimentPath } from './experiment-file';
 import { poolFolders } from './pool';
-import { configurationWarnings, klPlacements } from './report-warnings';
-import { readReportedFolders } from './reported-folder';
+import { configurationWarnings } from './report-warnings';
+import { readReportedFolders, type ReportedFolder } from './reported-folder';
 import { readRunSamples } from './run-samples';
 
 /** A report that has been written. */
@@ -33,7 +33,8 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
   const html = page ?? join(first, 'report.html');
   const experiments = poolFolders(await readReportedFolders(folders));
   const runs = experiments.flatMap(({ pooled }) => pooled);
-  const statistics = riskReport(runs);
+  const placements = klPlacements(experiments);
+  const statistics = riskReport(runs, { klPlacements: placements });
   const report = { ...statistics, warnings: [...configurationWarnings(experiments), ...statistics.warnings] };
   await writeReportFiles(html, {
     title: experiments[0]?.experiment?.config.name ?? basename(resolve(first)),
@@ -43,9 +44,15 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
     rewardBench: await readRewardBench([first, dirname(html)]),
     samples: await readRunSamples(experiments, report.measure),
     config: await readConfigurations(folders),
-    klPlacements: klPlacements(experiments),
+    klPlacements: placements,
   });
   return { report, html, verdict: verdictOf(report) };
+}
+
+/** Where each method pays its KL penalty, as far as the folders say. */
+function klPlacements(folders: ReportedFolder[]): Record<string, string> {
+  const methods = folders.flatMap(({ experiment }) => experiment?.config.methods ?? []);
+  return Object.fromEntries(methods.map(({ name, ppo }) => [name, ppo.klPlacement]));
 }
 
 /** The experiments as resolved, each under the name of its folder where there are several; undefined where none has any. */
