@@ -12,6 +12,8 @@ const reasons: Record<string, [ErrorKind, string]> = {
   ENOSPC: ['resource_exhausted', 'the disk is full'],
   EDQUOT: ['resource_exhausted', 'the disk quota is used up'],
   EFBIG: ['resource_exhausted', 'the file would be too large'],
+  EMFILE: ['resource_exhausted', 'this process has too many files open, see ulimit -n'],
+  ENFILE: ['resource_exhausted', 'this machine has too many files open'],
 };
 
 /** An error of the file system as a DomainError that names the path; any other error as it is. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
+  fileError,
   listFolder,
   makeFolder,
   parseJson,
@@ -114,6 +115,14 @@ describe('JSON', () => {
     await expect(readJson(join(folder, 'deep'))).rejects.toThrow('deep is not JSON: it is nested more than 200 deep');
     expect((await all(join(folder, 'deep')))[0]!.problem).toBe('not JSON: it is nested more than 200 deep');
   });
+});
+
+test.each([
+  ['EMFILE', 'cannot read a: this process has too many files open, see ulimit -n'],
+  ['ENFILE', 'cannot read a: this machine has too many files open'],
+])('%s says that too many files are open', (code, message) => {
+  const kind = 'resource_exhausted';
+  expect(fileError(Object.assign(new Error(), { code }), 'read', 'a')).toMatchObject({ kind, message });
 });
 
 describe('listFolder', () => {
