@@ -9,7 +9,8 @@ type Remote = {
   throwDomain(): never;
   throwBug(): never;
   viaParent(text: string): Promise<string>;
-  spin(ms: number): void;
+  /** Tells the parent through `flags` that it computes, and goes on until the parent tells it to stop. @returns whether it did */
+  spin(flags: Int32Array): boolean;
   exit(): void;
 };
 
@@ -25,7 +26,11 @@ beforeAll(() => {
        throwDomain: () => { throw new DomainError('not_found', 'no such thing'); },
        throwBug: async () => { null.x; },
        viaParent: async (text) => 'worker heard: ' + (await parent('ask', text)),
-       spin: (ms) => { const end = Date.now() + ms; while (Date.now() < end); },
+       spin: (flags) => {
+         const end = Date.now() + 30_000;
+         for (Atomics.store(flags, 0, 1); Atomics.load(flags, 1) === 0;) if (Date.now() > end) return false;
+         return true;
+       },
        exit: () => process.exit(3),
      });`,
   );
@@ -65,20 +70,20 @@ test('the worker calls functions of its parent', async () => {
 
 test('this thread goes on while the worker computes', async () => {
   const worker = start();
-  let turns = 0;
-  const timer = setInterval(() => (turns += 1), 5);
-  await worker.call('spin', 200);
-  clearInterval(timer);
-  expect(turns).toBeGreaterThan(3);
+  const flags = new Int32Array(new SharedArrayBuffer(8));
+  const spinning = worker.call('spin', flags);
+  while (Atomics.load(flags, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  Atomics.store(flags, 1, 1);
+  expect(await spinning).toBe(true);
 });
 
 test('when the worker ends by itself, its calls and later ones are unavailable, and it is reported', async () => {
   const worker = start();
-  const calls = [worker.call('exit', undefined), worker.call('spin', 1)];
+  const calls = [worker.call('exit', undefined), worker.call('throwBug', undefined)];
   for (const call of calls)
     await expect(call).rejects.toMatchObject({ kind: 'unavailable', message: 'worker.js has stopped: exit status 3' });
   expect(await worker.failed).toMatchObject({ kind: 'unavailable' });
-  await expect(worker.call('spin', 1)).rejects.toMatchObject({ kind: 'unavailable' });
+  await expect(worker.call('throwBug', undefined)).rejects.toMatchObject({ kind: 'unavailable' });
 });
 
 test('workerFile is the compiled file beside the caller', () => {

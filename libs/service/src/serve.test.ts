@@ -52,7 +52,7 @@ const echo: BidiStreamingHandler<EvaluateRequest, EvaluateResponse> = async (req
 
 async function start(
   handlers: Partial<JudgeHandlers> = {},
-  options: { drainMs?: number; ready?: Promise<unknown> } = {},
+  options: { address?: string; drainMs?: number; ready?: Promise<unknown> } = {},
 ): Promise<{ server: RunningServer; client: JudgeClient }> {
   const server = await serve({
     services: [
@@ -235,17 +235,24 @@ describe('calls', () => {
   });
 
   test('a deadline that passes aborts the handler and is `unavailable` for the caller', async () => {
-    let aborted = false;
+    const aborted = deferred<void>();
+    let leftMs: number | undefined;
     const { client } = await start({
       getJudge: async (_request, { signal, deadline }) => {
-        expect(deadline - Date.now()).toBeLessThanOrEqual(100);
-        await sleep(5_000, undefined, { signal }).catch(() => (aborted = true));
+        leftMs = deadline - Date.now();
+        if (!signal.aborted) await once(signal, 'abort');
+        aborted.resolve();
         return { model: undefined, tokenizerDigest: '', limits: undefined };
       },
     });
-    await expect(callUnary(client, 'getJudge', {}, { deadlineMs: 100 })).rejects.toMatchObject({ kind: 'unavailable' });
-    await sleep(50);
-    expect(aborted).toBe(true);
+    let patienceMs = 50;
+    // On a busy machine a deadline may pass before the handler is called.
+    while (leftMs === undefined)
+      await expect(callUnary(client, 'getJudge', {}, { deadlineMs: (patienceMs *= 2) })).rejects.toMatchObject({
+        kind: 'unavailable',
+      });
+    expect(leftMs).toBeLessThanOrEqual(patienceMs);
+    await aborted.promise;
   });
 
   test('a client that cancels aborts the handler of its stream', async () => {
@@ -296,9 +303,7 @@ describe('calls', () => {
       'content-type': 'application/grpc',
       te: 'trailers',
     });
-    await sleep(300);
-    expect(sent).toBeGreaterThan(0);
-    expect(sent).toBeLessThan(100);
+    expect(await standstill(() => sent)).toBeLessThan(100);
   });
 
   test('a stream whose handler does not ask is not read', async () => {
@@ -309,8 +314,7 @@ describe('calls', () => {
     let acknowledged = 0;
     for (let i = 0; i < 500; i += 1)
       stream.write({ rollouts: [rollout('a', 'x'.repeat(60_000))], cancelIds: [] }, () => (acknowledged += 1));
-    await sleep(300);
-    expect(acknowledged).toBeLessThan(200);
+    expect(await standstill(() => acknowledged)).toBeLessThan(200);
     stream.cancel();
   });
 });
@@ -338,11 +342,14 @@ describe('the life of a server', () => {
   });
 
   test('when what it waits for fails, the error comes out and the port is free', async () => {
+    const gate = deferred<void>();
     const port = await freePort();
-    const failing = () =>
-      start({}, { ready: Promise.reject(new DomainError('not_found', 'no model')) }).catch((e: unknown) => e);
-    expect(await failing()).toMatchObject({ message: 'no model' });
-    const server = await serve({ services: [], address: `127.0.0.1:${port}`, logger, drainMs: 10 });
+    const address = `127.0.0.1:${port}`;
+    const starting = start({}, { address, ready: gate.promise }).catch((error: unknown) => error);
+    (await connected(port)).destroy();
+    gate.reject(new DomainError('not_found', 'no model'));
+    expect(await starting).toMatchObject({ message: 'no model' });
+    const server = await serve({ services: [], address, logger, drainMs: 10 });
     await server.close();
   });
 
@@ -354,12 +361,16 @@ describe('the life of a server', () => {
   });
 
   test('draining answers what was accepted, refuses what is new, says NOT_SERVING, ends streams and frees the port', async () => {
+    const read = deferred<void>();
     const gate = deferred<void>();
     const { server, client } = await start(
       {
         evaluate: async (requests, send) => {
           const accepted: EvaluateRequest[] = [];
-          for await (const request of requests) accepted.push(request);
+          for await (const request of requests) {
+            accepted.push(request);
+            read.resolve();
+          }
           await gate.promise;
           for (const { rollouts } of accepted)
             await send({
@@ -372,13 +383,17 @@ describe('the life of a server', () => {
     );
     const health = healthClient(server.address);
     const watched: string[] = [];
+    const isWatched = deferred<void>();
     const watching = (async () => {
-      for await (const { status } of health.watch({ service: '' })) watched.push(status);
+      for await (const { status } of health.watch({ service: '' })) {
+        watched.push(status);
+        isWatched.resolve();
+      }
     })();
     const stream = client.evaluate();
     const ended = drained(stream);
     stream.write({ rollouts: [rollout('a'), rollout('b')], cancelIds: [] });
-    await sleep(100);
+    await Promise.all([read.promise, isWatched.promise]);
 
     const closing = server.close();
     expect(await check(health)).toBe('NOT_SERVING');
@@ -394,12 +409,15 @@ describe('the life of a server', () => {
   });
 
   test('a stream that never ends is cut when the drain time is over', async () => {
+    const begun = deferred<void>();
     const { server, client } = await start({
-      evaluate: (_requests, _send, { signal }) =>
-        new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
+      evaluate: async (_requests, _send, { signal }) => {
+        begun.resolve();
+        await once(signal, 'abort');
+      },
     });
     const ended = drained(client.evaluate());
-    await sleep(50);
+    await begun.promise;
     await server.close();
     expect((await ended).code).toBe(Status.UNAVAILABLE);
   });
@@ -426,6 +444,17 @@ async function freePort(): Promise<number> {
 
 function deferred<Value>() {
   let resolve!: (value: Value) => void;
-  const promise = new Promise<Value>((settle) => (resolve = settle));
-  return { promise, resolve };
+  let reject!: (error: Error) => void;
+  const promise = new Promise<Value>((settle, fail) => ([resolve, reject] = [settle, fail]));
+  return { promise, resolve, reject };
+}
+
+/** What a count stands at when it has begun and grows no more. */
+async function standstill(count: () => number): Promise<number> {
+  let before = 0;
+  do {
+    before = count();
+    await sleep(150);
+  } while (before === 0 || before !== count());
+  return before;
 }
