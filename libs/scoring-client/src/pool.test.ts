@@ -1,8 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { workerFile } from '@surefoot/service';
 import type { Rollout } from '@surefoot/proto/surefoot/common/v1/common';
 import { createScoringPool, type EnsembleScore, type ScoringPool } from './index';
@@ -11,11 +10,14 @@ import { fakeScore, type FakeScorer } from './testing';
 interface Scorer {
   address: string;
   child: ChildProcess;
+  /** Resolves when it has logged the message. */
+  says(message: string): Promise<void>;
 }
 
 const scorers: Scorer[] = [];
 const pools: ScoringPool<EnsembleScore>[] = [];
 afterEach(async () => {
+  jest.restoreAllMocks();
   for (const pool of pools.splice(0)) pool.close();
   for (const { child } of scorers.splice(0)) {
     if (child.exitCode !== null || child.signalCode !== null) continue;
@@ -28,19 +30,34 @@ async function startScorer(options: FakeScorer = {}): Promise<Scorer> {
   const child = spawn(process.execPath, [workerFile(__dirname, 'testing'), JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const { msg, address } = JSON.parse(line) as { msg: string; address: string };
-    if (msg !== 'listening') continue;
-    child.stdout!.resume();
-    const scorer = { address, child };
-    scorers.push(scorer);
-    return scorer;
-  }
-  throw new Error('the scorer ended before it listened');
+  const lines = createInterface({ input: child.stdout! });
+  const heard = new Map<string, { address?: string }>();
+  lines.on('line', (line) => {
+    const entry = JSON.parse(line) as { msg: string; address?: string };
+    heard.set(entry.msg, entry);
+  });
+  const ended = once(child, 'exit').then(() => {
+    throw new Error('the scorer ended before it said what was awaited');
+  });
+  const says = async (message: string) => {
+    while (!heard.has(message)) await Promise.race([once(lines, 'line'), ended]);
+  };
+  const scorer = { address: '', child, says };
+  scorers.push(scorer);
+  await says('listening');
+  return Object.assign(scorer, { address: heard.get('listening')!.address! });
+}
+
+/** Lets the clock by which silence is measured run ahead. */
+function setClockAhead(): (ms: number) => void {
+  const now = performance.now.bind(performance);
+  let aheadMs = 0;
+  jest.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs);
+  return (ms) => void (aheadMs += ms);
 }
 
 function openPool(addresses: string[], options: { giveUpMs?: number; silenceMs?: number } = {}) {
-  const pool = createScoringPool({ kind: 'reward-ensemble', addresses, giveUpMs: 10_000, ...options });
+  const pool = createScoringPool({ kind: 'reward-ensemble', addresses, giveUpMs: 30_000, ...options });
   pools.push(pool);
   return pool;
 }
@@ -125,54 +142,61 @@ describe('items that fail', () => {
   });
 
   test('an aborted call rejects at once and its rollouts are cancelled at the replica', async () => {
-    const pool = openPool([(await startScorer()).address]);
-    await pool.score(rollouts(1));
+    const scorer = await startScorer();
+    const pool = openPool([scorer.address]);
     const abort = new AbortController();
     const waiting = pool.score([rollout('slow'), rollout('slow')], { signal: abort.signal });
-    await sleep(50);
+    await scorer.says('slow');
     abort.abort();
     await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
     await pool.score(rollouts(1));
-    expect(settled(pool.counters())).toMatchObject({ balance: 0, answered: 4 });
+    expect(settled(pool.counters())).toMatchObject({ balance: 0, answered: 3 });
   });
 });
 
 describe('replicas that die', () => {
-  test('kill -9 of one of two in mid-flight loses and doubles nothing', async () => {
-    const [first, second] = [await startScorer({ delayMs: 200 }), await startScorer({ delayMs: 200 })];
+  /** Two replicas that owe answers which they hold: more is asked than one of them takes. */
+  async function askTwo() {
+    const [first, second] = await Promise.all([startScorer({ holds: true }), startScorer({ holds: true })]);
     const pool = openPool([first.address, second.address]);
-    await pool.score(rollouts(2));
-    const items = rollouts(600);
+    const items = rollouts(2_000);
     const scoring = pool.score(items);
-    await sleep(60);
+    await Promise.all([first.says('holding'), second.says('holding')]);
+    return { first, second, pool, items, scoring };
+  }
+  const release = ({ child }: Scorer) => child.stdin!.write('\n');
+
+  test('kill -9 of one of two in mid-flight loses and doubles nothing', async () => {
+    const { first, second, pool, items, scoring } = await askTwo();
     first.child.kill('SIGKILL');
+    release(second);
     expect(await scoring).toEqual(expected(items));
     const counters = pool.counters();
-    expect(settled(counters)).toEqual({ balance: 0, answered: 602, duplicates: 0 });
+    expect(settled(counters)).toEqual({ balance: 0, answered: 2_000, duplicates: 0 });
     expect(counters.redispatched).toBeGreaterThan(0);
   });
 
   test('the only replica may be restarted in mid-flight', async () => {
-    const first = await startScorer({ delayMs: 200 });
+    const first = await startScorer({ holds: true });
     const pool = openPool([first.address]);
-    await pool.describe();
     const items = rollouts(300);
     const scoring = pool.score(items);
-    await sleep(60);
+    await first.says('holding');
     first.child.kill('SIGKILL');
     await once(first.child, 'exit');
     await startScorer({ address: first.address });
     expect(await scoring).toEqual(expected(items));
-    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 300, duplicates: 0 });
+    const counters = pool.counters();
+    expect(settled(counters)).toEqual({ balance: 0, answered: 300, duplicates: 0 });
+    expect(counters.redispatched).toBeGreaterThan(0);
   });
 
   test('a replica that drains answers what it has accepted, another takes the rest', async () => {
-    const [first, second] = [await startScorer({ delayMs: 100 }), await startScorer({ delayMs: 100 })];
-    const pool = openPool([first.address, second.address]);
-    const items = rollouts(2_000);
-    const scoring = pool.score(items);
-    await sleep(150);
+    const { first, second, pool, items, scoring } = await askTwo();
     first.child.kill('SIGTERM');
+    await first.says('draining');
+    release(first);
+    release(second);
     expect(await scoring).toEqual(expected(items));
     expect(settled(pool.counters())).toEqual({ balance: 0, answered: 2_000, duplicates: 0 });
     if (first.child.exitCode === null) await once(first.child, 'exit');
@@ -180,29 +204,39 @@ describe('replicas that die', () => {
   });
 
   test('a stopped replica is noticed by keepalive and its rollouts go elsewhere', async () => {
-    const [first, second] = [await startScorer({ delayMs: 300 }), await startScorer({ delayMs: 300 })];
-    const pool = openPool([first.address, second.address]);
-    await pool.score(rollouts(2));
-    const items = rollouts(200);
-    const scoring = pool.score(items);
+    const { first, second, pool, items, scoring } = await askTwo();
     first.child.kill('SIGSTOP');
+    release(second);
     expect(await scoring).toEqual(expected(items));
-    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 202, duplicates: 0 });
-  }, 40_000);
+    const counters = pool.counters();
+    expect(settled(counters)).toEqual({ balance: 0, answered: 2_000, duplicates: 0 });
+    expect(counters.redispatched).toBeGreaterThan(0);
+  });
 
   test('a slow scorer has all the time it needs, as long as it answers something now and then', async () => {
-    const pool = openPool([(await startScorer({ paceMs: 250 })).address], { silenceMs: 1_500 });
-    const items = rollouts(16);
-    expect(await pool.score(items)).toEqual(expected(items));
-    expect(pool.counters()).toEqual({ sent: 16, answered: 16, redispatched: 0, duplicates: 0 });
-  }, 20_000);
+    const pass = setClockAhead();
+    const pool = openPool([(await startScorer({ paceMs: 250 })).address], { silenceMs: 60_000 });
+    const items = rollouts(12);
+    const scores = items.map(async (item) => {
+      const [score] = await pool.score([item]);
+      pass(30_000);
+      return score;
+    });
+    expect(await Promise.all(scores)).toEqual(expected(items));
+    expect(pool.counters()).toEqual({ sent: 12, answered: 12, redispatched: 0, duplicates: 0 });
+  });
 
   test('a stream that is alive and silent is given up', async () => {
-    const pool = openPool([(await startScorer({ silentStreams: 1 })).address], { silenceMs: 200 });
+    const pass = setClockAhead();
+    const scorer = await startScorer({ silentStreams: 1 });
+    const pool = openPool([scorer.address], { silenceMs: 60_000 });
     const items = rollouts(20);
-    expect(await pool.score(items)).toEqual(expected(items));
-    expect(settled(pool.counters())).toEqual({ balance: 0, answered: 20, duplicates: 0 });
-  }, 20_000);
+    const scoring = pool.score(items);
+    await scorer.says('silent');
+    pass(60_000);
+    expect(await scoring).toEqual(expected(items));
+    expect(pool.counters()).toEqual({ sent: 40, answered: 20, redispatched: 20, duplicates: 0 });
+  });
 
   test('a rollout that kills every process it comes to is given up, the others are scored', async () => {
     const keepAlive = async (address?: string): Promise<void> => {
@@ -224,14 +258,16 @@ describe('replicas that die', () => {
 
 describe('pools that cannot work', () => {
   test('with nobody there it gives up and names the addresses and the reasons', async () => {
-    const pool = openPool(['127.0.0.1:1', 'no-such-host.invalid:2'], { giveUpMs: 500 });
-    await expect(pool.score(rollouts(1))).rejects.toMatchObject({
+    // No resolver is asked for a name with an empty part.
+    const pool = openPool(['127.0.0.1:1', 'no-such-host..invalid:2'], { giveUpMs: 1_500 });
+    const failure = {
       kind: 'unavailable',
       message: expect.stringMatching(
-        /^no scorer could be used for 0\.5 s at 127\.0\.0\.1:1, no-such-host\.invalid:2: no-such-host.*connection refused/s,
+        /^no scorer could be used for 1\.5 s at 127\.0\.0\.1:1, no-such-host\.\.invalid:2: no-such-host.*connection refused/s,
       ),
-    });
-    await expect(pool.describe()).rejects.toMatchObject({ kind: 'unavailable' });
+    };
+    const calls = [pool.score(rollouts(1)), pool.describe()];
+    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject(failure)));
   });
 
   test('replicas of different models are refused', async () => {
@@ -265,9 +301,10 @@ describe('pools that cannot work', () => {
   });
 
   test('a closed pool fails what waits and what comes', async () => {
-    const pool = openPool([(await startScorer()).address]);
+    const scorer = await startScorer();
+    const pool = openPool([scorer.address]);
     const waiting = pool.score([rollout('slow')]);
-    await sleep(100);
+    await scorer.says('slow');
     pool.close();
     await expect(waiting).rejects.toMatchObject({ kind: 'aborted' });
     await expect(pool.score(rollouts(1))).rejects.toMatchObject({ kind: 'aborted' });

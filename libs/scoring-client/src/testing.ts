@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger, implement, serve, type BidiStreamingHandler } from '@surefoot/service';
 import type { Rollout, ScorerLimits } from '@surefoot/proto/surefoot/common/v1/common';
@@ -10,7 +11,7 @@ import {
 
 /**
  * A reward ensemble for tests of the pool: a real server in a process of its own, whose scores are a function of the text
- * alone, and which misbehaves on request.
+ * alone, and which misbehaves on request. It logs `holding`, `silent` and `slow` for each rollout that it does not answer.
  */
 export interface FakeScorer {
   address?: string;
@@ -22,6 +23,8 @@ export interface FakeScorer {
   maxOutstanding?: number;
   /** This many streams, the first ones, take rollouts and never answer. */
   silentStreams?: number;
+  /** Every other rollout, by its text, is answered only when a line has come on stdin. */
+  holds?: boolean;
 }
 
 /** Deterministic, and different for different texts. */
@@ -50,7 +53,9 @@ async function start(options: FakeScorer): Promise<void> {
     paceMs = 0,
     maxOutstanding = 1024,
     silentStreams = 0,
+    holds = false,
   } = options;
+  const released = once(process.stdin, 'data');
   let streams = 0;
   const logger = createLogger({ service: 'fake-scorer', version: '0', level: 'info' });
   const model = { name: 'fake', version: digest.slice(0, 12), digest };
@@ -65,8 +70,15 @@ async function start(options: FakeScorer): Promise<void> {
     const isSilent = streams++ < silentStreams;
     const reply = async (rollout: Rollout) => {
       if (rollout.response === 'crash') process.exit(1);
-      if (isSilent) return;
-      if (rollout.response === 'slow') await sleep(60_000, undefined, { signal });
+      if (isSilent) return logger.info('silent');
+      if (rollout.response === 'slow') {
+        logger.info('slow');
+        await sleep(600_000, undefined, { signal });
+      }
+      if (holds && Math.round(fakeScore(rollout) * 1000) % 2 === 1) {
+        logger.info('holding');
+        await released;
+      }
       await sleep(paceMs * answers.length + ((fakeScore(rollout) * 1000) % (delayMs + 1)));
       await send({ scores: [answer(rollout)], model });
       if (rollout.response === 'twice') await send({ scores: [answer(rollout)], model });
@@ -83,8 +95,11 @@ async function start(options: FakeScorer): Promise<void> {
     getEnsemble: () => ({ model, members: [], kind: 'full', tokenizerDigest: '', limits }),
   };
   const services = [implement(RewardEnsembleService, handlers)];
-  const server = await serve({ services, address, logger, drainMs: 2_000 });
-  process.on('SIGTERM', () => void server.close().then(() => process.exit(0)));
+  const server = await serve({ services, address, logger, drainMs: 60_000 });
+  process.on('SIGTERM', () => {
+    void server.close().then(() => process.exit(0));
+    logger.info('draining');
+  });
   // The test that started this process has ended.
   process.stdin.on('close', () => process.exit(1)).resume();
   logger.info({ address: server.address }, 'listening');
