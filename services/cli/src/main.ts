@@ -20,6 +20,8 @@ async function main(): Promise<number> {
   };
   // A reader that has seen enough (`| head -1`) ends us quietly.
   process.stdout.on('error', () => process.exit(exitStatus.done));
+  // One that reads no progress any more ends nothing: the work goes on, and what it says is dropped.
+  process.stderr.on('error', () => undefined);
   const context: Context = {
     terminal: createTerminal(process.stdout, process.stderr),
     // A command that never asks has nothing to end: the operating system stops it at once, also while it computes.

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parseModelConfig, writeNewModel } from '@surefoot/language-model';
-import { expectDone, surefoot, workFolder } from './testing';
+import { expectDone, start, surefoot, workFolder } from './testing';
 
 const vocabularySize = 70_000;
 const sizes = { hidden_size: 4, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1, head_dim: 4 };
@@ -42,4 +42,15 @@ test('more logits than a line can hold are refused before anything is computed',
   expect(done.status).toBe(1);
   expect(done.stderr).toContain('240 positions with 70,000 logits each are more than a line can hold');
   expectDone((await logitsOf([240])).done);
+});
+
+test('the work goes on where nobody reads stderr any more', async () => {
+  await writeFile(join(work.path, 'in.jsonl'), '{"ids":[1,2,3]}\n');
+  const words = ['logprobs', '--model', 'model', '--backend', 'wasm', '--in', 'in.jsonl'];
+  // At this level stderr gets a line as soon as the backend is open.
+  const running = start(words, { cwd: work.path, env: { SUREFOOT_LOG_LEVEL: 'debug' } });
+  running.child.stderr!.destroy();
+  const { status, stdout } = await running.ended;
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ ids: [1, 2, 3] });
 });
