@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { DomainError } from '@surefoot/errors';
 import { readPrompts, readRollouts } from './read';
 import { readPairs } from './read-pairs';
 
@@ -150,6 +151,14 @@ describe('readPrompts and readRollouts', () => {
       { id: '8', givenId: 8, prompt: 'p', response: 'r', truncated: false },
       { id: '9', givenId: 9, ids: [1], truncated: false },
     ]);
+  });
+
+  test('what who is given a prompt has against it gets file and line', async () => {
+    const path = await file('refused.jsonl', { prompt: 'p' }, { prompt: 'q' });
+    const refuse = (prompt: unknown) => {
+      if (prompt === 'q') throw new DomainError('invalid_argument', 'no such word');
+    };
+    await expect(readPrompts(path, refuse)).rejects.toThrow(`${path} line 2: no such word`);
   });
 
   test.each([

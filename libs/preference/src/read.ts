@@ -41,12 +41,15 @@ export interface RolloutLine extends RolloutRow {
  * Prompts of a file of JSON lines or Parquet, in order: `{id?, prompt}`, or `{conversations}` or `{messages}` up to the answer
  * that they end with.
  *
+ * @param onPrompt given each in turn; a DomainError that it throws gets file and line as one of the reader does
  * @throws DomainError invalid_argument with file, line and reason, or where there is none; not_found
  */
-export async function readPrompts(path: string): Promise<PromptRow[]> {
+export async function readPrompts(path: string, onPrompt?: (prompt: Prompt) => void): Promise<PromptRow[]> {
   const prompts = await parseRows(path, (value) => {
     const row = parseRow(value);
-    return { id: parseId(row['id']), prompt: parsePrompt(row['prompt'] ?? conversation(row)) };
+    const prompt = parsePrompt(row['prompt'] ?? conversation(row));
+    onPrompt?.(prompt);
+    return { id: parseId(row['id']), prompt };
   });
   if (prompts.length === 0) throw invalid(`${inputName(path)}: no prompt found`);
   return prompts;

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { convertModel, disposeModel } from '@surefoot/language-model';
@@ -12,17 +13,35 @@ beforeAll(async () => {
 });
 afterAll(() => world.remove());
 
-test('a prompt that is too long loses tokens after its bos token', async () => {
+test('a prompt that is too long loses tokens after its bos token, and a warning counts those of each file once', async () => {
   // Of 16 positions 13 are the longest response's.
   const job = createJob(world, world.folder('long'), createSettings({ maxNewTokens: 13 }));
-  const { reference, prompts } = await loadStart(job);
+  const { reference, prompts, warnings } = await loadStart(job);
   disposeModel(reference);
+  expect(warnings).toEqual([
+    "3 of 4 prompts of prompts.jsonl lose their beginning: maxNewTokens = 13 leaves them 3 of the policy's 16 positions; shorten them, or set ppo.maxNewTokens lower",
+  ]);
   expect(prompts.map(({ ids }) => Array.from(ids, (id) => words[id]))).toEqual([
     ['<bos>', 'good', '?'],
     ['<bos>', 'good', '?'],
     ['<bos>', 'it', '?'],
     ['<bos>', 'soup'],
   ]);
+});
+
+test('prompts that fit give no warning', async () => {
+  const { reference, warnings } = await loadStart(createJob(world, world.folder('fits')));
+  disposeModel(reference);
+  expect(warnings).toEqual([]);
+});
+
+test('a prompt that the tokenizer cannot read is named by file and line', async () => {
+  const prompts = join(world.folder('unknown'), 'unknown.jsonl');
+  await writeFile(prompts, '{"prompt":"soup"}\n{"prompt":"what ?"}\n');
+  const job = createJob(world, world.data);
+  await expect(loadStart({ ...job, paths: { ...job.paths, prompts } })).rejects.toThrow(
+    /unknown\.jsonl line 2: token 1 of the text is not/,
+  );
 });
 
 (inspectTensorflow().problem === undefined ? test : test.skip)(

@@ -21,6 +21,7 @@ export interface EncodedPrompt {
   key: string;
   /** [P] cut from the left, after the bos token where it has one, to leave room for the longest response. */
   ids: Int32Array;
+  isCut: boolean;
 }
 
 /** What a run starts from and never changes. */
@@ -30,6 +31,8 @@ export interface Start {
   tokenizer: Tokenizer;
   prompts: EncodedPrompt[];
   evalPrompts: EncodedPrompt[];
+  /** Says, for each file that has some, how many prompts are cut. */
+  warnings: string[];
   /** The oracle's value of a response; undefined without one. */
   gold?: (prompt: Prompt, response: string, hasEos: boolean) => number;
   /** What a checkpoint insists on: digests of models and data, and what computes. */
@@ -72,13 +75,27 @@ async function completeStart(reference: LanguageModel, job: TrainingJob): Promis
       'invalid_argument',
       `max_new_tokens is ${maxNewTokens}, but the policy has ${reference.config.maxPositions} positions for prompt and response`,
     );
-  const encodeFile = async (path: string) =>
-    (await readPrompts(path)).map(({ prompt }) => encode(tokenizer, prompt, room));
+  const encodeFile = async (path: string) => {
+    const encoded: EncodedPrompt[] = [];
+    await readPrompts(path, (prompt) => encoded.push(encode(tokenizer, prompt, room)));
+    return encoded;
+  };
+  const prompts = await encodeFile(paths.prompts);
+  const evalPrompts = await encodeFile(paths.evalPrompts);
+  const cuts = new Map([
+    [settings.prompts, prompts],
+    [settings.evalPrompts, evalPrompts],
+  ]);
   return {
     reference,
     tokenizer,
-    prompts: await encodeFile(paths.prompts),
-    evalPrompts: await encodeFile(paths.evalPrompts),
+    prompts,
+    evalPrompts,
+    warnings: [...cuts].flatMap(([file, encoded]) => {
+      const cut = encoded.filter(({ isCut }) => isCut).length;
+      if (cut === 0) return [];
+      return `${cut} of ${encoded.length} prompts of ${file} lose their beginning: maxNewTokens = ${maxNewTokens} leaves them ${room} of the policy's ${reference.config.maxPositions} positions; shorten them, or set ppo.maxNewTokens lower`;
+    }),
     ...(paths.gold && { gold: await loadGold(paths.gold) }),
     fingerprint: {
       policy: reference.digest ?? '',
@@ -97,7 +114,7 @@ async function completeStart(reference: LanguageModel, job: TrainingJob): Promis
 function encode(tokenizer: Tokenizer, prompt: Prompt, room: number): EncodedPrompt {
   const ids = encodePrompt(tokenizer, prompt);
   const key = digestText(JSON.stringify(prompt)).slice(0, 16);
-  return { prompt, key, ids: lastTokens(ids, room, tokenizer.bosTokenId) };
+  return { prompt, key, ids: lastTokens(ids, room, tokenizer.bosTokenId), isCut: ids.length > room };
 }
 
 async function loadGold(path: string): Promise<Start['gold']> {

@@ -256,6 +256,14 @@ describe('a training run', () => {
     expect(warnings[2]).toBe(warnings[1]);
   });
 
+  test('warns of prompts that are cut', async () => {
+    const warnings: string[] = [];
+    const warned = { ...context, warn: (message: string) => void warnings.push(message) };
+    const settings = createSettings({ iterations: 1, maxNewTokens: 13 });
+    await trainingRun(createJob(world, world.folder('cut-prompts'), settings), warned);
+    expect(warnings).toContainEqual(expect.stringMatching(/^3 of 4 prompts of prompts\.jsonl lose/));
+  });
+
   test('fails with one clear error where responses do not fit, or the scores do not vary', async () => {
     const long = createJob(world, world.folder('long'), createSettings({ maxNewTokens: 16 }));
     await expect(trainingRun(long, context)).rejects.toThrow('max_new_tokens is 16, but the policy has 16 positions');

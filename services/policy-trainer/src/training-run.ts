@@ -42,6 +42,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
     const start = await loadStart(job);
     cleanUp.push(() => disposeModel(start.reference));
     if (start.reference.weights?.warning) context.warn(start.reference.weights.warning);
+    for (const warning of start.warnings) context.warn(warning);
     const policy = policyOf(start.reference, job.settings);
     cleanUp.push(() => disposePolicy(policy));
     const learner = createLearner(policy, start.reference, ppo, seed);

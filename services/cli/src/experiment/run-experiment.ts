@@ -10,6 +10,7 @@ import type { ExperimentConfig, Block } from './config';
 import { executeRuns } from './execute';
 import { recordedThreads, writeExperimentFile } from './experiment-file';
 import { planRuns, remoteRunId, runOfIndex, type PlannedRun } from './plan';
+import { refuseUnreadable } from './prompt-files';
 import { collectRuns, writeRunsFile, type RunLine } from './runs-file';
 import { describeEnsemble, describeJudge } from './scorer-description';
 import { refuseFolders, refuseUnfit } from './scorer-fit';
@@ -56,7 +57,9 @@ export async function runExperiment(
     ensembles.map(({ members }) => members),
   );
   for (const planned of plan) refuseUnfit(planned, ensembles[config.blocks.indexOf(planned.block)]!.members, config);
-  if (trainers) for (const planned of plan) remoteRunId(config.name, planned); // refused before anything starts
+  if (trainers)
+    for (const planned of plan) remoteRunId(config.name, planned); // refused before anything starts
+  else await refuseUnreadable(config);
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
   const judge = config.judge && (await describeJudge(config.judge));
   // By the configuration, not by what is left to do, so that a resumed experiment computes as it began.

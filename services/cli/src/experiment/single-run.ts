@@ -10,6 +10,7 @@ import { Interrupted } from '../failure';
 import { withClaim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { RunFile } from './config';
+import { refuseUnreadable } from './prompt-files';
 import { commonFolder, runConfig } from './run-config';
 import { hasBegun, runsFolder } from './runs-file';
 import { sayOnce } from './run-warnings';
@@ -37,6 +38,7 @@ export async function runLocally(
     throw new DomainError('invalid_argument', `${file.file}: ensemble: a folder or HOST:PORT is needed`);
   // A service that is not up yet is asked by the trainer.
   if ('folder' in block.ensemble) refuseUnfit(file, await countMembers(block.ensemble.folder), file);
+  await refuseUnreadable(file);
   return withClaim(out, async (claim) => {
     const begun = await hasBegun(out, { id });
     if (begun && !resume)
