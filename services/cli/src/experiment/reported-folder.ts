@@ -6,7 +6,7 @@ import type { RunRecord } from '@surefoot/risk';
 import { readResolvedExperiment, type Digests, type ExperimentConfig } from './config';
 import { experimentPath } from './experiment-file';
 import { planRuns } from './plan';
-import { collectRuns, writeRunsFile } from './runs-file';
+import { collectRuns, readKeptLines, writeRunsFile } from './runs-file';
 
 /** An experiment folder as a report finds it. */
 export interface ReportedFolder {
@@ -34,7 +34,9 @@ export interface ReportedExperiment {
 export async function readReportedFolders(folders: string[]): Promise<ReportedFolder[]> {
   const lastParts = folders.map((folder) => basename(resolve(folder)));
   const names = new Set(lastParts).size === folders.length ? lastParts : folders;
-  return Promise.all(folders.map(async (folder, i) => ({ folder, name: names[i]!, ...(await readFolder(folder)) })));
+  const found: ReportedFolder[] = [];
+  for (const [i, folder] of folders.entries()) found.push({ folder, name: names[i]!, ...(await readFolder(folder)) });
+  return found;
 }
 
 async function readFolder(folder: string): Promise<Pick<ReportedFolder, 'runs' | 'experiment'>> {
@@ -44,9 +46,10 @@ async function readFolder(folder: string): Promise<Pick<ReportedFolder, 'runs' |
   const plan = planRuns(config, members);
   const experiment = { config, planned: plan.length, digests };
   if (!existsSync(join(folder, 'runs'))) return { runs: await readRunsFile(folder), experiment };
-  // The folders of the runs are what runs.jsonl is made of.
-  const lines = await collectRuns(folder, plan);
-  return { runs: lines.length > 0 ? await writeRunsFile(folder, plan) : lines, experiment };
+  // The folders of the runs are what runs.jsonl is made of; a run whose folder was deleted keeps its line.
+  const known = await readKeptLines(folder, plan);
+  const lines = await collectRuns(folder, plan, known);
+  return { runs: lines.length > 0 ? await writeRunsFile(folder, plan, known) : lines, experiment };
 }
 
 function readRunsFile(folder: string): Promise<RunRecord[]> {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,17 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ppoDefaults } from '@surefoot/ppo';
 import { planRuns } from './plan';
-import { collectRuns, hasBegun, runJsonPath, writeFailedRun, writeRunJson, writeRunsFile } from './runs-file';
+import {
+  collectRuns,
+  createRunsSaver,
+  hasBegun,
+  readKeptLines,
+  runJsonPath,
+  writeFailedRun,
+  writeRunJson,
+  writeRunsFile,
+  type RunLine,
+} from './runs-file';
 
 let out: string;
 beforeEach(async () => {
@@ -62,6 +72,98 @@ describe('runs.jsonl', () => {
     await writeFile(runJsonPath(out, plan[0]!.id), '{');
     await expect(collectRuns(out, plan)).rejects.toThrow('is not JSON');
   });
+});
+
+describe('of runs whose folder is gone', () => {
+  const remove = (i: number) => rm(join(runJsonPath(out, plan[i]!.id), '..'), { recursive: true });
+  const text = () => readFile(join(out, 'runs.jsonl'), 'utf8');
+  let before: string;
+  beforeEach(async () => {
+    await writeRunJson(out, plan[0]!.id, ended);
+    await writeFailedRun(out, plan[2]!, 'the trainer died');
+    await writeRunsFile(out, plan);
+    before = await text();
+  });
+
+  test('runs.jsonl keeps the lines as they are, among those of others', async () => {
+    await remove(0);
+    await writeRunsFile(out, plan);
+    expect(await text()).toBe(before);
+    await remove(2);
+    await writeRunJson(out, plan[1]!.id, ended);
+    expect((await writeRunsFile(out, plan)).map(({ index }) => index)).toEqual([0, 1, 2]);
+    const lines = (await text()).split('\n');
+    expect([lines[0], lines[2], ''].join('\n')).toBe(before);
+  });
+
+  test('no line is kept that is not of the plan, or whose run is done again', async () => {
+    await remove(0);
+    const otherSeed = plan.map((planned) => ({ ...planned, seed: planned.seed + 1 }));
+    expect((await readKeptLines(out, otherSeed)).size).toBe(0);
+    await mkdir(join(runJsonPath(out, plan[0]!.id), '..'));
+    expect((await readKeptLines(out, plan)).size).toBe(0);
+    expect((await writeRunsFile(out, plan)).map(({ index }) => index)).toEqual([2]);
+  });
+
+  test('a run.json wins over a line', async () => {
+    await writeRunJson(out, plan[0]!.id, { ...ended, iterations: 7 });
+    expect((await writeRunsFile(out, plan))[0]).toMatchObject({ iterations: 7 });
+  });
+
+  test('a malformed line is refused by name', async () => {
+    await remove(0);
+    await writeFile(join(out, 'runs.jsonl'), '{}\n');
+    await expect(writeRunsFile(out, plan)).rejects.toThrow(`${join(out, 'runs.jsonl')} line 1`);
+    expect(await text()).toBe('{}\n');
+  });
+});
+
+describe('a saver', () => {
+  const indices = (lines: RunLine[]) => lines.map(({ index }) => index);
+
+  test('reads a completed run once, and one that failed as often as it is done again', async () => {
+    await writeRunJson(out, plan[0]!.id, ended);
+    await writeFailedRun(out, plan[1]!, 'the trainer died');
+    const saver = await createRunsSaver(out, plan, plan.slice(1));
+    await saver.save();
+    await writeFile(runJsonPath(out, plan[0]!.id), 'no longer read');
+    await writeRunJson(out, plan[1]!.id, ended);
+    expect((await saver.save()).map(({ status }) => status)).toEqual(['completed', 'completed']);
+  });
+
+  test('has what had ended when it was asked, however many ask at once', async () => {
+    const saver = await createRunsSaver(out, plan, plan);
+    const saves = plan.map(async ({ id }, i) => {
+      await writeRunJson(out, id, ended);
+      expect(indices(await saver.save())).toContain(i);
+    });
+    await Promise.all(saves);
+    await saver.saved();
+    expect((await readFile(join(out, 'runs.jsonl'), 'utf8')).split('\n')).toHaveLength(4);
+  });
+
+  test('keeps no line of a run that is to be done again', async () => {
+    await writeRunJson(out, plan[0]!.id, ended);
+    await writeRunJson(out, plan[1]!.id, ended);
+    await writeRunsFile(out, plan);
+    await rm(join(out, 'runs'), { recursive: true });
+    expect(indices(await (await createRunsSaver(out, plan, plan.slice(1))).save())).toEqual([0]);
+  });
+});
+
+test('more runs than a process may open files are read all the same', async () => {
+  const runs = 300;
+  const many = Array.from({ length: runs }, (_, run) => ({ ...plan[0]!, run, index: run, id: `vanilla-a-${run}` }));
+  for (const { id } of many) await writeRunJson(out, id, ended);
+  const count = `
+    const { collectRuns } = require('./runs-file');
+    const { out, many } = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));
+    collectRuns(out, many).then(({ length }) => console.log(length));
+  `;
+  const limited = `ulimit -n 128 && exec "${process.execPath}" -e "$1"`;
+  const cwd = join(__dirname, '../../dist/experiment');
+  const options = { cwd, encoding: 'utf8', input: JSON.stringify({ out, many }) } as const;
+  expect(execFileSync('bash', ['-c', limited, 'bash', count], options)).toBe(`${runs}\n`);
 });
 
 /** What a pod does when its run has ended: its run.json is written, then runs.jsonl. A message names folder, plan and run. */

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { makeFolder, readJson, writeFileAtomically } from '@surefoot/files';
+import { listFolder, makeFolder, readJson, readJsonLines, writeFileAtomically } from '@surefoot/files';
 import { scoreSource } from '@surefoot/ppo';
 import { parseRunRecord, type RunRecord } from '@surefoot/risk';
 import { toJson } from '../terminal';
@@ -30,25 +31,95 @@ export async function hasBegun(out: string, { id }: { id: string }): Promise<boo
   return record !== undefined && (record['status'] === 'completed' || Number(record['iterations']) > 0);
 }
 
-/** The lines of the runs that have ended, in index order: what the plan knows of each, and what its run.json says. */
-export async function collectRuns(out: string, plan: PlannedRun[]): Promise<RunLine[]> {
-  const lines = await Promise.all(plan.map((planned) => readRun(out, planned)));
-  return lines.filter((line) => line !== undefined);
+/** Lines by the id of their run. */
+export type KnownLines = Map<string, RunLine>;
+
+/** How many run.json are open at once: an experiment may have more runs than a process may open files. */
+const openAtOnce = 16;
+
+/**
+ * The lines of the runs that have ended, in index order: what the plan knows of each, and what its run.json says.
+ *
+ * @param known not read again; runs that have completed, which do not change any more, are added
+ */
+export async function collectRuns(out: string, plan: PlannedRun[], known: KnownLines = new Map()): Promise<RunLine[]> {
+  const folders = new Set(await listFolder(runsFolder(out)));
+  const unread = plan.filter(({ id }) => folders.has(id) && !known.has(id));
+  const others: KnownLines = new Map();
+  for (let start = 0; start < unread.length; start += openAtOnce)
+    await Promise.all(
+      unread.slice(start, start + openAtOnce).map(async (planned) => {
+        const line = await readRun(out, planned);
+        if (line) (line.status === 'completed' ? known : others).set(planned.id, line);
+      }),
+    );
+  return plan.map(({ id }) => known.get(id) ?? others.get(id)).filter((line) => line !== undefined);
+}
+
+const runsFile = (out: string) => join(out, 'runs.jsonl');
+
+/**
+ * The lines in runs.jsonl of planned runs whose folder is gone: nothing else knows of these runs any more.
+ *
+ * @throws DomainError invalid_argument where a line is malformed
+ */
+export async function readKeptLines(out: string, plan: PlannedRun[]): Promise<KnownLines> {
+  const path = runsFile(out);
+  const kept: KnownLines = new Map();
+  const folders = new Set(await listFolder(runsFolder(out)));
+  const gone = new Map(plan.filter(({ id }) => !folders.has(id)).map((planned) => [planned.id, planned]));
+  if (gone.size === 0 || !existsSync(path)) return kept;
+  for await (const { line, value, problem } of readJsonLines(path)) {
+    const where = `${path} line ${line}`;
+    if (problem) throw new DomainError('invalid_argument', `${where}: ${problem}`);
+    const { method, block, run, index, seed } = parseRunRecord(value, where);
+    const id = `${method}-${block}-${run}`;
+    const planned = gone.get(id);
+    if (planned?.index === index && planned.seed === seed) kept.set(id, value as RunLine);
+  }
+  return kept;
 }
 
 /**
  * Writes runs.jsonl; the same runs give the same bytes, but for the seconds. Other processes may end runs of the folder and write
  * meanwhile, so that it is written again until nothing has come since: whoever is the last to write has all.
  *
+ * @param known as of `collectRuns`, default those of `readKeptLines`
  * @returns the lines, as `collectRuns`
  */
-export async function writeRunsFile(out: string, plan: PlannedRun[]): Promise<RunLine[]> {
-  let lines = await collectRuns(out, plan);
-  for (let written: string | undefined; written !== toText(lines); lines = await collectRuns(out, plan)) {
+export async function writeRunsFile(out: string, plan: PlannedRun[], known?: KnownLines): Promise<RunLine[]> {
+  known ??= await readKeptLines(out, plan);
+  let lines = await collectRuns(out, plan, known);
+  for (let written: string | undefined; written !== toText(lines); lines = await collectRuns(out, plan, known)) {
     written = toText(lines);
-    await writeFileAtomically(join(out, 'runs.jsonl'), written);
+    await writeFileAtomically(runsFile(out), written);
   }
   return lines;
+}
+
+/** Writes runs.jsonl again and again. */
+export interface RunsSaver {
+  /** Writes it with all that has ended by now. @returns as `writeRunsFile` */
+  save(): Promise<RunLine[]>;
+  /** Resolves when what was asked for is written, or has failed. */
+  saved(): Promise<void>;
+}
+
+/** @param todo the runs of `plan` that are done anew: what was known of them counts no more */
+export async function createRunsSaver(out: string, plan: PlannedRun[], todo: PlannedRun[]): Promise<RunsSaver> {
+  const known = await readKeptLines(out, plan);
+  for (const { id } of todo) known.delete(id);
+  // One at a time, or an earlier write might overtake a later one; whoever asks while one waits shares it.
+  let saving = Promise.resolve<RunLine[]>([]);
+  let waiting: Promise<RunLine[]> | undefined;
+  const write = () => {
+    waiting = undefined;
+    return writeRunsFile(out, plan, known);
+  };
+  return {
+    save: () => (waiting ??= saving = saving.then(write)),
+    saved: async () => void (await saving.catch(() => undefined)),
+  };
 }
 
 const toText = (lines: RunLine[]) => lines.map((line) => `${toJson(line)}\n`).join('');
