@@ -12,12 +12,12 @@ import {
   type ScorerReport,
 } from '@surefoot/preference';
 import { rewardBenchFigures } from '@surefoot/report';
-import { defineCommand } from '../command';
+import { defineCommand, type Context } from '../command';
 import { counted } from '../counted';
 import { weights } from '../model-options';
 import { flag, option, text, texts } from '../option';
 import { scoreAnswers, type ScoredAnswers } from '../score-answers';
-import { noteUncalibrated, openScorer, scorerOptions } from '../scorer';
+import { noteUncalibrated, openScorer, scorerOptions, type Scorer } from '../scorer';
 import { table } from '../table';
 import { toJson } from '../terminal';
 import { writeFindings } from '../findings';
@@ -46,17 +46,10 @@ export const rewardBench = defineCommand({
     );
     const items = chat ? read.map(asConversation) : read;
     const scorer = await openScorer(options, context);
-    noteUncalibrated(scorer, options, context);
-    if (chat && scorer.hasChatTemplate === false) {
-      scorer.close();
-      throw new DomainError('failed_precondition', `${scorer.model} has no chat template: leave out --chat`);
-    }
-    if (scorer.hasChatTemplate && items.some(({ prompt }) => typeof prompt === 'string'))
-      context.terminal.note(
-        'prompts go in as they stand; --chat renders them by the chat template, as the leaderboard does',
-      );
     let answers: ScoredAnswers[];
     try {
+      noteUncalibrated(scorer, options, context);
+      checkTemplate(scorer, items, chat, context);
       answers = await scoreAnswers(scorer, items, context, skipInvalid ? passOver : undefined);
     } finally {
       scorer.close();
@@ -68,29 +61,13 @@ export const rewardBench = defineCommand({
       ...{ id, subset, correct: chosen.length, scores },
     }));
     const found = benchmarkReport(scored, scorer.calibration);
-    const document = { model: scorer.model, skipped, chat, ...found };
-
-    // Each model as it would appear on its own: a member with its raw scores, the mean with the calibrated ones.
-    const organisation = scorer.model.replace(/@.*$/, '').replace(/[^A-Za-z0-9._-]/g, '-');
-    const written = [{ name: found.mean.name, scores: meanScores(scored, scorer.calibration) }].concat(
-      found.members.map(({ name }, k) => ({ name, scores: scored.map(({ scores }) => memberScores(scores, k)) })),
-    );
-    const results = written.flatMap(({ name, scores }) =>
-      leaderboardFiles(
-        {
-          model: `${organisation}/${name}`,
-          model_type: 'Seq. Classifier',
-          chat_template: answers.every(({ item }) => typeof item.prompt === 'string') ? 'raw' : 'tokenizer',
-        },
-        answers.map(({ item }) => item),
-        scores,
-      ),
-    );
+    const results = leaderboard(found, answers, scorer);
     const figures = await rewardBenchFigures(found);
     for (const { path, content } of results) {
       await makeFolder(join(out, dirname(path)));
       await writeFileAtomically(join(out, path), `${toJson(content, 4)}\n`);
     }
+    const document = { model: scorer.model, skipped, chat, ...found };
     const beside = figures.map(({ name, svg }) => ({ name, text: svg }));
     const shown = await writeFindings(out, 'rewardbench.json', document, beside);
     return {
@@ -103,6 +80,40 @@ export const rewardBench = defineCommand({
 function asConversation(item: BenchmarkItem): BenchmarkItem {
   const { prompt } = item;
   return typeof prompt === 'string' ? { ...item, prompt: [{ role: 'user', content: prompt }] } : item;
+}
+
+/** That conversations go in as the model expects them, as far as it is known. */
+function checkTemplate(
+  { model, hasChatTemplate }: Scorer,
+  items: readonly BenchmarkItem[],
+  chat: boolean,
+  { terminal }: Context,
+): void {
+  if (chat && hasChatTemplate === false)
+    throw new DomainError('failed_precondition', `${model} has no chat template: leave out --chat`);
+  if (hasChatTemplate && items.some(({ prompt }) => typeof prompt === 'string'))
+    terminal.note('prompts go in as they stand; --chat renders them by the chat template, as the leaderboard does');
+}
+
+/** Each model as it would appear on its own: a member with its raw scores, the mean with the calibrated ones. */
+function leaderboard(found: BenchmarkReport, answers: readonly ScoredAnswers[], { model, calibration }: Scorer) {
+  const organisation = model.replace(/@.*$/, '').replace(/[^A-Za-z0-9._-]/g, '-');
+  const ranked = [
+    { name: found.mean.name, scores: meanScores(answers, calibration) },
+    ...found.members.map(({ name }, k) => ({ name, scores: answers.map(({ scores }) => memberScores(scores, k)) })),
+  ];
+  const isRaw = answers.every(({ item }) => typeof item.prompt === 'string');
+  return ranked.flatMap(({ name, scores }) =>
+    leaderboardFiles(
+      {
+        model: `${organisation}/${name}`,
+        model_type: 'Seq. Classifier',
+        chat_template: isRaw ? 'raw' : 'tokenizer',
+      },
+      answers.map(({ item }) => item),
+      scores,
+    ),
+  );
 }
 
 const percent = (share: number) => (100 * share).toFixed(1);
