@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RiskReport } from '@surefoot/risk';
@@ -64,6 +64,39 @@ test('runs by index do not make the task, and give the same runs once it is ther
   expect(await timelessRuns(join(work.path, 'indexed'))).toBe(await timelessRuns(join(work.path, 'whole')));
 }, 180_000);
 
+test('a run by index on a task of other settings is refused, and writes nothing', async () => {
+  const { builtinTask } = experiment;
+  await writeFile(
+    join(work.path, 'even.yaml'),
+    stringify({ ...experiment, builtinTask: { ...builtinTask, coverage: 'even' } }),
+  );
+  const index = ['experiment', 'index', '--out', 'even', '--task-dir', 'whole', '--index', '0', '--config'];
+  const even = await surefoot([...index, 'even.yaml'], { cwd: work.path });
+  expect(even).toMatchObject({ status: 1, stdout: '' });
+  expect(even.stderr).toContain(`${join(work.path, 'whole')} was made with coverage uneven, not even:`);
+  const seeds = await surefoot([...index, 'tiny.yaml', '--data-seeds', '12'], { cwd: work.path });
+  expect(seeds).toMatchObject({ status: 1, stdout: '' });
+  expect(seeds.stderr).toContain('was made with dataSeeds [11,12], not [12]:');
+  // Nobody knows what a task without its note was made with.
+  await cp(join(work.path, 'whole'), join(work.path, 'unnoted'), { recursive: true });
+  await rm(join(work.path, 'unnoted/builtin-task.json'));
+  const unnoted = await run('index', '--out', 'even', '--task-dir', 'unnoted', '--index', '0');
+  expect(unnoted.stderr).toContain('unnoted/builtin-task.json is not there yet');
+  expect(existsSync(join(work.path, 'even'))).toBe(false);
+  expect(existsSync(join(work.path, 'unnoted/builtin-task.json'))).toBe(false);
+}, 60_000);
+
+test('of runs by index that begin at once with different seeds one is done, and the file tells of it', async () => {
+  const seeds = ['1', '2'];
+  const words = ['index', '--task-dir', 'whole', '--out', 'torn'];
+  const ended = await Promise.all(seeds.map((seed, i) => run(...words, '--index', String(i), '--seed', seed)));
+  expect(ended.map(({ status }) => status).sort()).toEqual([0, 1]);
+  const done = ended.findIndex(({ status }) => status === 0);
+  expect(ended[1 - done]!.stderr).toContain('torn/experiment.yaml was made with other values of seed:');
+  expect(await readFile(join(work.path, 'torn/experiment.yaml'), 'utf8')).toContain(`\nseed: ${seeds[done]}\n`);
+  expect((await readFile(join(work.path, 'torn/runs.jsonl'), 'utf8')).match(/"status":"completed"/g)).toHaveLength(1);
+}, 120_000);
+
 test('what a trainer warns of is said once and reported; the methods so far are shown', async () => {
   const short = { ...experiment, ppo: { ...experiment.ppo, maxNewTokens: 2 } };
   await writeFile(join(work.path, 'short.yaml'), stringify(short));
@@ -84,6 +117,11 @@ test('other data seeds are one flag, and a folder keeps those it was made with',
   // The same pairs, whichever place the seed has.
   const pairs = (file: string) => readFile(join(work.path, file), 'utf8');
   expect(await pairs('other/task/pairs.jsonl')).toBe(await pairs('whole/pairs-12.jsonl'));
+  const index = ['index', '--out', 'other', '--index', '0'];
+  expect((await run(...index)).stderr).toContain('dataSeeds [12], not [11,12]');
+  const done = await run(...index, '--data-seeds', '12', '--json');
+  expectDone(done);
+  expect(JSON.parse(done.stdout)).toMatchObject({ block: 'data-12', index: 0, status: 'completed' });
 }, 120_000);
 
 test.each([

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { DomainError } from '@surefoot/errors';
 import { readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import { readPairs } from '@surefoot/preference';
@@ -10,7 +11,7 @@ import type { Context } from '../command';
 import { compute } from '../compute/compute';
 import { computeFit } from '../compute/fit';
 import { machine } from '../compute/machine';
-import { madeWith } from '../local/made-with';
+import { keptTo, madeWith } from '../local/made-with';
 import { allDiffering } from '../option';
 
 /** The built-in task with one ensemble for each data seed, as an experiment's file asks for it. */
@@ -129,6 +130,26 @@ export async function prepareBuiltinTask(
   if (failure) throw failure.reason;
   for (const seed of others) await ensemble(seed);
   return builtinTaskFiles(folder, settings);
+}
+
+/**
+ * The task and its models in a folder that others share: it is there as a whole, and nothing is written.
+ *
+ * @throws DomainError failed_precondition where the folder holds a task of other settings, or a part is missing
+ */
+export async function findBuiltinTask(folder: string, settings: BuiltinTaskSettings): Promise<BuiltinTaskFiles> {
+  await keptTo(folder, settings, { file: settingsName, defaults: settings });
+  const files = builtinTaskFiles(folder, settings);
+  const models = [...files.blocks.map(({ ensemble }) => ensemble), files.judge];
+  const missing = [join(folder, settingsName), ...models.map((model) => join(model, 'ensemble.json'))].find(
+    (each) => !existsSync(each),
+  );
+  if (missing === undefined) return files;
+  const seeds = settings.dataSeeds.join();
+  throw new DomainError(
+    'failed_precondition',
+    `${missing} is not there yet: make it first with surefoot experiment run --prepare-only --task-dir ${folder} --data-seeds ${seeds}`,
+  );
 }
 
 async function fit(

@@ -1,9 +1,10 @@
-import { existsSync, realpathSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { constants, existsSync, realpathSync } from 'node:fs';
+import { copyFile, link, readdir, rm } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
-import { digestFile, digestText, writeFileAtomically } from '@surefoot/files';
+import { digestFile, digestText, fileError, writeFileAtomically } from '@surefoot/files';
 import { stringify } from 'yaml';
 import { readYaml } from '../options-file';
 import { version } from '../version';
@@ -28,30 +29,49 @@ export const experimentPath = (out: string) => join(out, 'experiment.yaml');
 
 /**
  * Writes `experiment.yaml`: the configuration with every default, versions, seeds, backend and digests. It can be used as
- * a configuration again.
+ * a configuration again. What was written before a start that failed binds nobody who has the folder to himself; of several who
+ * share it the first one's file binds all, for they cannot tell a start that failed from one that is under way.
  *
- * @param resume true to go on with an experiment that the folder holds already, with at least one run begun
+ * @param options.resume true to go on with an experiment that the folder holds already, with at least one run begun
+ * @param options.shared true where others may begin in the folder at the same time
  * @throws DomainError already_exists without `resume`; failed_precondition naming what differs from the experiment there
  */
 export async function writeExperimentFile(
   out: string,
   config: ExperimentConfig,
   surroundings: Surroundings,
-  { resume }: { resume: boolean },
+  { resume, shared = false }: { resume: boolean; shared?: boolean },
 ): Promise<void> {
   const path = experimentPath(out);
   const content = await resolvedExperiment(out, config, surroundings);
-  // What was written before a start that failed binds nobody.
-  if (!existsSync(path) || !(await holdsRuns(out))) return writeFileAtomically(path, stringify(content));
+  if (shared && (await createFile(path, stringify(content)))) return;
+  const begun = existsSync(path) && (await holdsRuns(out));
+  if (!shared && !begun) return writeFileAtomically(path, stringify(content));
   if (!resume)
     throw new DomainError('already_exists', `${out} holds an experiment already: add --resume or choose another --out`);
-  const before = (await readYaml(path)) as Record<string, unknown>;
+  const before = ((await readYaml(path)) ?? {}) as Record<string, unknown>;
   const differing = differences(content, before);
   if (differing.length > 0)
     throw new DomainError(
       'failed_precondition',
-      `${path} was made with other values of ${differing.join(', ')}: choose another --out, or the same configuration`,
+      `${path} was made with other values of ${differing.join(', ')}: choose another --out, or the same configuration${begun ? '' : '; where that start failed and nothing is at work there, remove the file'}`,
     );
+}
+
+/** Writes a file that appears whole. @returns false where there is one already, which stays */
+async function createFile(path: string, text: string): Promise<boolean> {
+  const beside = `${path}.${randomUUID()}.part`;
+  try {
+    await writeFileAtomically(beside, text);
+    // Of several at once one succeeds; where the file system knows no links, a reader may see a part.
+    await link(beside, path).catch(() => copyFile(beside, path, constants.COPYFILE_EXCL));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw fileError(error, 'write', path);
+  } finally {
+    await rm(beside, { force: true });
+  }
 }
 
 /** Processor threads of each process of the experiment that the folder holds; undefined where it holds none that says. */

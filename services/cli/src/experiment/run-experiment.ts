@@ -62,10 +62,9 @@ export async function runExperiment(
   else await refuseUnreadable(config);
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
   const judge = config.judge && (await describeJudge(config.judge));
-  // By the configuration, not by what is left to do, so that a resumed experiment computes as it began.
-  const blocks = index === undefined ? config.blocks : [wanted[0]!.block];
   const workers = index === undefined ? Math.min(options.workers, plan.length) : 1;
-  const processes = workers + scorerProcesses(config, blocks, workers);
+  // By the configuration, not by what is left to do or which run is wanted, so that all compute as the experiment began.
+  const processes = workers + scorerProcesses(config, config.blocks, workers);
   // The machine or the workers may be others than those it began with.
   const goesOn = (resume || index !== undefined) && !context.env['SUREFOOT_THREADS'];
   const threads = (goesOn ? await recordedThreads(out) : undefined) ?? threadsOfEach(context.env, processes);
@@ -74,7 +73,10 @@ export async function runExperiment(
   // Runs by index share the folder: each claims its own part of it.
   const part = index === undefined ? undefined : `index-${index}`;
   const work = async (held: Claim) => {
-    await writeExperimentFile(out, config, surroundings, { resume: resume || index !== undefined });
+    await writeExperimentFile(out, config, surroundings, {
+      resume: resume || index !== undefined,
+      shared: index !== undefined,
+    });
     const completed = new Set(
       (await collectRuns(out, plan)).filter(({ status }) => status === 'completed').map((line) => line.index),
     );

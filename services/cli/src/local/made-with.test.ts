@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { madeWith } from './made-with';
+import { keptTo, madeWith } from './made-with';
 
 let folder: string;
 beforeEach(async () => {
@@ -29,6 +29,15 @@ test('before there is a task the latest choice holds; from then on it is kept to
     },
   );
   expect(await note()).toEqual(chosen);
+});
+
+test('what is only read is compared the same way, and nothing is noted', async () => {
+  expect(await keptTo(folder, { runs: 5 }, options)).toEqual({ ...options.defaults, runs: 5 });
+  expect(await readdir(folder)).toEqual([]);
+  await madeWith(folder, { runs: 4 }, options);
+  await makeTask();
+  await expect(keptTo(folder, { runs: 5 }, options)).rejects.toThrow('was made with runs 4, not 5:');
+  expect(await note()).toEqual({ ...options.defaults, runs: 4 });
 });
 
 test.each(['null', '[]', '7', '{"runs": 3}', '{"runs": "3", "seeds": [1], "backend": "auto"}'])(
