@@ -1,11 +1,26 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  readlink,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
+  createOutput,
   fileError,
   listFolder,
   makeFolder,
@@ -16,6 +31,7 @@ import {
   readRows,
   readText,
   writeFileAtomically,
+  writeOutput,
 } from './index';
 
 let folder: string;
@@ -165,5 +181,115 @@ describe('writing', () => {
     await publishFolder(target, (beside) => writeFile(join(beside, 'second'), ''), { replace: true });
     expect(await readdir(target)).toEqual(['second']);
     expect(await readdir(folder)).toEqual(['model']);
+  });
+});
+
+describe('a file that a user has named', () => {
+  const at = (...names: string[]) => join(folder, ...names);
+
+  test('is whole or as it was, and the folders above it are made', async () => {
+    await writeOutput(at('a', 'b', 'file'), 'old');
+    const file = await createOutput(at('a', 'b', 'file'));
+    await file.write('new');
+    expect(await readFile(at('a', 'b', 'file'), 'utf8')).toBe('old');
+    await file.discard();
+    expect(await readdir(at('a', 'b'))).toEqual(['file']);
+    expect(await readFile(at('a', 'b', 'file'), 'utf8')).toBe('old');
+  });
+
+  test('is what a link leads to, also where nothing stands there yet; the link stays', async () => {
+    await mkdir(at('links'));
+    await writeFile(at('there'), 'old');
+    for (const [link, target, path] of [
+      ['links/there', '../there', 'there'],
+      ['links/twice', 'there', 'there'],
+      ['links/later', '../made/later', 'made/later'],
+    ] as const) {
+      await symlink(target, at(link));
+      await writeOutput(at(link), link);
+      expect([await readlink(at(link)), await readFile(at(path), 'utf8')]).toEqual([target, link]);
+      expect((await lstat(at(path))).isFile()).toBe(true);
+    }
+    expect((await readdir(folder)).sort()).toEqual(['links', 'made', 'there']);
+  });
+
+  test('is refused where it is a folder, a socket or a circle of links, which stay', async () => {
+    await mkdir(at('folder'));
+    await symlink('folder', at('linked'));
+    await symlink('circle', at('circle'));
+    const server = createServer().listen(at('socket'));
+    await once(server, 'listening');
+    for (const [name, reason] of [
+      ['folder', 'it is a folder'],
+      ['linked', 'it is a folder'],
+      ['socket', 'it is a socket'],
+      ['circle', 'it is a link that leads in a circle'],
+    ] as const) {
+      const message = expect.stringContaining(`cannot write ${at(name)}: ${reason}`);
+      await expect(writeOutput(at(name), 'new')).rejects.toMatchObject({ kind: 'failed_precondition', message });
+    }
+    expect((await readdir(folder)).sort()).toEqual(['circle', 'folder', 'linked', 'socket']);
+    expect((await lstat(at('linked'))).isSymbolicLink()).toBe(true);
+    await new Promise((closed) => server.close(closed));
+  });
+
+  test('is written through where it is a device or a pipe', async () => {
+    await symlink('/dev/full', at('device'));
+    await expect(writeOutput(at('device'), 'new')).rejects.toMatchObject({
+      kind: 'resource_exhausted',
+      message: `cannot write ${at('device')}: the disk is full`,
+    });
+    await writeOutput('/dev/null', 'new');
+    expect((await lstat('/dev/null')).isCharacterDevice()).toBe(true);
+    execFileSync('mkfifo', [at('pipe')]);
+    const long = 'x'.repeat(2 ** 18);
+    // The reader comes later: a pipe is waited for.
+    const written = writeOutput(at('pipe'), long);
+    const read = readFile(at('pipe'), 'utf8');
+    await written;
+    expect(await read).toBe(long);
+    expect((await lstat(at('pipe'))).isFIFO()).toBe(true);
+    expect((await readdir(folder)).sort()).toEqual(['device', 'pipe']);
+  });
+
+  test('a pipe whose reader has ended is named', async () => {
+    execFileSync('mkfifo', [at('pipe')]);
+    const reader = spawn('head', ['-c', '1', at('pipe')], { stdio: 'ignore' });
+    const ended = once(reader, 'close');
+    const file = await createOutput(at('pipe'));
+    await file.write('x');
+    await ended;
+    await expect(file.write('x')).rejects.toThrow(`cannot write ${at('pipe')}: what read it has ended`);
+    await file.discard();
+  });
+
+  test('a process that waits for the reader of a pipe can be ended', async () => {
+    execFileSync('mkfifo', [at('pipe')]);
+    const program = `
+      require(${JSON.stringify(join(__dirname, '..', 'dist'))}).writeOutput(process.argv[1], 'x');
+      process.on('SIGTERM', () => process.exit(3));
+      console.log('waiting');`;
+    const waiting = spawn(process.execPath, ['-e', program, at('pipe')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(waiting.stdout, 'data');
+    waiting.kill();
+    expect(await once(waiting, 'exit')).toEqual([3, null]);
+  });
+
+  test('is added to where a shell has connected it', async () => {
+    const program = `require(${JSON.stringify(join(__dirname, '..', 'dist'))}).writeOutput(process.argv[2], 'new\\n')`;
+    await writeFile(at('program.js'), program);
+    const command = `"${process.execPath}" "${at('program.js')}"`;
+    const shell = (words: string) => execFileSync('bash', ['-c', words], { encoding: 'utf8' });
+    await writeFile(at('file'), 'old\n');
+    shell(`{ ${command} /dev/stdout; echo last; } >> "${at('file')}"`);
+    expect(await readFile(at('file'), 'utf8')).toBe('old\nnew\nlast\n');
+    expect(shell(`${command} /dev/stdout | cat; ${command} >(cat) | cat`)).toBe('new\nnew\n');
+  });
+
+  test('is not what the name of an own file in a folder leads to', async () => {
+    await writeFile(at('elsewhere'), 'old');
+    await symlink('elsewhere', at('own'));
+    await writeFileAtomically(at('own'), 'new');
+    expect([await readFile(at('elsewhere'), 'utf8'), await readFile(at('own'), 'utf8')]).toEqual(['old', 'new']);
   });
 });

@@ -7,6 +7,8 @@ import { fileError } from './file-error';
 
 /**
  * Writes a file so that readers see the old content or the new, never a part: written beside, flushed, renamed.
+ * A link, pipe or device that stands there is replaced: a folder from elsewhere must not say what else is written. A file that
+ * a user names goes through `writeOutput`.
  *
  * @param data whole, or in pieces that are asked for one after the other; whatever these throw is thrown on
  * @throws DomainError failed_precondition (read-only, not a folder), resource_exhausted (disk full); the old file stays
@@ -35,11 +37,15 @@ export interface WholeFile {
   discard(): Promise<void>;
 }
 
-/** The same as `writeFileAtomically`, for who has the pieces one after the other. Ends in `publish` or `discard`. */
-export async function createWholeFile(path: string): Promise<WholeFile> {
+/**
+ * The same as `writeFileAtomically`, for who has the pieces one after the other. Ends in `publish` or `discard`.
+ *
+ * @param name what errors call it, where that is not the path
+ */
+export async function createWholeFile(path: string, name = path): Promise<WholeFile> {
   const beside = join(dirname(path), `.${basename(path)}.${randomUUID()}.part`);
   const naming = (error: unknown): never => {
-    throw fileError(error, 'write', path);
+    throw fileError(error, 'write', name);
   };
   const handle = await open(beside, 'wx').catch(naming);
   const discard = async () => {

@@ -328,10 +328,9 @@ describe('files', () => {
       message: expect.stringContaining(message),
     });
   });
-  test('a folder that does not exist is not_found', async () => {
-    await expect(writeReport(join(folder, 'none', 'report.html'), content(exampleRuns(1)))).rejects.toMatchObject({
-      kind: 'not_found',
-    });
+  test('a folder that does not exist is made', async () => {
+    await writeReport(join(folder, 'none', 'report.html'), content(exampleRuns(1)));
+    expect((await readdir(join(folder, 'none'))).sort()).toEqual(['report.html', 'report.json']);
   });
 });
 

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { link, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Interrupted } from './failure';
-import { writeLines } from './lines';
+import { Interrupted, UsageError } from './failure';
+import { refuseOverwriting, writeLines } from './lines';
 import { createTerminal } from './terminal';
 
 let folder: string;
@@ -49,9 +49,30 @@ test('after Ctrl-C those that were finished are kept; after an error none, and n
   expect(await readdir(folder)).toEqual(['out']);
 });
 
-test('no line makes an empty file; a folder that is missing is an error that names the file', async () => {
-  await writeLines(out, terminal, () => Promise.resolve());
-  expect(await readFile(out, 'utf8')).toBe('');
+test('no line makes an empty file, and a folder that is missing is made', async () => {
   const there = join(folder, 'none', 'out');
-  await expect(writeLines(there, terminal, (write) => write(1))).rejects.toThrow(`cannot write ${there}`);
+  await writeLines(there, terminal, () => Promise.resolve());
+  expect(await readFile(there, 'utf8')).toBe('');
+});
+
+test('an output that is the input is refused, whatever its name; others are not', async () => {
+  const at = (name: string) => join(folder, name);
+  await writeFile(at('in'), '1\n');
+  await writeFile(at('other'), '1\n');
+  await symlink('in', at('symbolic'));
+  await link(at('in'), at('hard'));
+  for (const name of ['in', 'symbolic', 'hard']) {
+    const refused = refuseOverwriting({ in: at('in'), out: at(name) });
+    await expect(refused).rejects.toThrow(UsageError);
+    await expect(refused).rejects.toThrow(`--out ${at(name)} is the file that --in ${at('in')} reads`);
+  }
+  for (const files of [
+    { in: at('in'), out: at('other') },
+    { in: at('in'), out: at('none') },
+    { in: at('none'), out: at('none') },
+    { in: at('in'), out: '-' },
+    { in: '-', out: '-' },
+    { in: '/dev/null', out: '/dev/null' },
+  ])
+    await refuseOverwriting(files);
 });

@@ -1,9 +1,10 @@
+import { stat } from 'node:fs/promises';
 import { DomainError } from '@surefoot/errors';
-import { createWholeFile, inputName, readRows, type WholeFile } from '@surefoot/files';
+import { createOutput, inputName, readRows, type WholeFile } from '@surefoot/files';
 import { z } from 'zod';
 import type { Context } from './command';
 import { Interrupted, throwIfInterrupted, UsageError } from './failure';
-import { option, text } from './option';
+import { option, output, text } from './option';
 import { toJson, type Terminal } from './terminal';
 
 /** `--in`, for commands that read lines. @param line what one holds, for the help */
@@ -13,12 +14,26 @@ export const inFile = (line: string) =>
 export const rolloutLine =
   '{"id", "prompt", "response"}, to which the end token is added unless "truncated" is true, or {"id", "ids"} of both, taken as they are';
 /** `--out`, for commands that write lines. */
-export const outFile = option('<file>', 'JSON lines to write; - for stdout', text.default('-'));
+export const outFile = option('<file>', 'JSON lines to write; - for stdout', output.default('-'));
 
 /** @throws UsageError where two of the files are stdin, of which the second would find nothing left */
 export function refuseSecondStdin(files: readonly (string | undefined)[]): void {
   if (files.filter((file) => file === '-').length > 1)
     throw new UsageError('stdin (-) can be read only once: give a file for the others');
+}
+
+/** @throws UsageError where `--out` is, by whatever name, the file that `--in` reads, which would then be lost */
+export async function refuseOverwriting(files: { in: string; out: string }): Promise<void> {
+  if (files.out === '-') return;
+  const [read, written] = await Promise.all(
+    [files.in === '-' ? '/dev/stdin' : files.in, files.out].map((file) =>
+      stat(file, { bigint: true }).catch(() => undefined),
+    ),
+  );
+  if (read?.isFile() && read.dev === written?.dev && read.ino === written.ino)
+    throw new UsageError(
+      `--out ${files.out} is the file that --in ${files.in} reads, and would take its place: give --out another name`,
+    );
 }
 
 /** One input line that has the right form. */
@@ -64,7 +79,7 @@ export async function writeLines(
   let file: WholeFile | undefined;
   let piece = '';
   const flush = async () => {
-    file ??= await createWholeFile(out);
+    file ??= await createOutput(out);
     await file.write(piece);
     piece = '';
     return file;

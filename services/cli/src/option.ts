@@ -35,6 +35,9 @@ export function flagName(name: string): string {
 /** A text that is not empty. */
 export const text = z.string().min(1, 'must not be empty');
 
+/** A file to write, `-` for stdout. Opened anew, what `>` has connected would be written from its beginning. */
+export const output = text.transform((name) => (name === '/dev/stdout' ? '-' : name));
+
 /** A switch. */
 export const flag = z.boolean().default(false);
 

@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { UsageError } from '../failure';
-import { atLine, inBatches, inFile, outFile, readLines, writeLines } from '../lines';
+import { atLine, inBatches, inFile, outFile, readLines, refuseOverwriting, writeLines } from '../lines';
 import { adapterFolder, checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, flagName, integer, number, option, seed } from '../option';
 
@@ -57,6 +57,7 @@ export const generate = defineCommand({
       throw new UsageError(
         `--greedy always takes the most likely token, so ${flagName(contradictory)} contradicts it: give one of them`,
       );
+    await refuseOverwriting(options);
     const rows = await readLines(options.in, line);
     await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
     const form = { head: 'causal-lm', weights: options.weights, adapter: options.adapter } as const;

@@ -19,7 +19,7 @@ import * as tf from '@tensorflow/tfjs';
 import { defineCommand } from '../command';
 import { openForModel } from '../compute/open-backend';
 import { UsageError } from '../failure';
-import { atLine, inBatches, inFile, outFile, rolloutLine, writeLines } from '../lines';
+import { atLine, inBatches, inFile, outFile, refuseOverwriting, rolloutLine, writeLines } from '../lines';
 import { adapterFolder, checkIds, loadForUse, modelFolder, weights } from '../model-options';
 import { backend, flag, integer, number, option } from '../option';
 
@@ -42,6 +42,7 @@ export const logprobs = defineCommand({
   async run(options, context) {
     if (options.allPositions && !options.logits)
       throw new UsageError('--all-positions goes with --logits: log-probabilities are those of every position');
+    await refuseOverwriting(options);
     const rows = await readRollouts(options.in);
     await openForModel(options.backend, context, parameterCount(await readModelConfig(options.model)));
     const form = { head: 'causal-lm', weights: options.weights, adapter: options.adapter } as const;

@@ -5,7 +5,7 @@ import { readText } from '@surefoot/files';
 import { defineCommand, type Result } from '../command';
 import { runTable } from '../experiment/run-table';
 import { writeReport } from '../experiment/report';
-import { option, text, texts } from '../option';
+import { option, output, texts } from '../option';
 
 export const report = defineCommand({
   name: 'report',
@@ -16,7 +16,7 @@ export const report = defineCommand({
     out: option(
       '<file>',
       'the HTML file, report.json beside it; default report.html in the (first) folder; - for the page, with --json the document, on stdout and no file',
-      text.optional(),
+      output.optional(),
     ),
   },
   async run({ dirs, out }) {

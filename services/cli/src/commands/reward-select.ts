@@ -1,7 +1,7 @@
 import { selectPairs, selectResponses } from '@surefoot/reward';
 import type { RolloutLine } from '@surefoot/preference';
 import { defineCommand } from '../command';
-import { outFile, writeLines } from '../lines';
+import { outFile, refuseOverwriting, writeLines } from '../lines';
 import { flag, integer, option } from '../option';
 import { scoreFile, scoreFileOptions } from '../score-file';
 
@@ -24,6 +24,7 @@ export const rewardSelect = defineCommand({
     out: outFile,
   },
   async run({ top, pairs, out, ...options }, context) {
+    await refuseOverwriting({ in: options.in, out });
     const rows: RolloutLine[] = [];
     const scored: { prompt: string; scores: number[] }[] = [];
     await scoreFile(options, context, (row, scores) => {

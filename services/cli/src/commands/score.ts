@@ -1,6 +1,6 @@
 import { ensembleStatistics } from '@surefoot/reward';
 import { defineCommand } from '../command';
-import { outFile, writeLines } from '../lines';
+import { outFile, refuseOverwriting, writeLines } from '../lines';
 import { flag, option, text } from '../option';
 import { scoreFile, scoreFileOptions } from '../score-file';
 
@@ -16,6 +16,7 @@ export const score = defineCommand({
     raw: option('', 'scores as the members give them, without calibration', flag),
   },
   async run(options, context) {
+    await refuseOverwriting(options);
     await writeLines(options.out, context.terminal, async (write) => {
       await scoreFile(options, context, ({ givenId }, scores, model) =>
         write({ id: givenId, ...ensembleStatistics(scores), scores, model }),

@@ -1,7 +1,7 @@
 import { loadTokenizer, type Tokenizer } from '@surefoot/language-model';
 import { z } from 'zod';
 import { defineCommand } from '../command';
-import { atLine, inFile, outFile, readLines, writeLines } from '../lines';
+import { atLine, inFile, outFile, readLines, refuseOverwriting, writeLines } from '../lines';
 import { modelFolder } from '../model-options';
 
 const id = z.union([z.string(), z.int()]).optional();
@@ -33,6 +33,7 @@ export const tokenize = defineCommand({
   example: 'tokenize --model task/base --in texts.jsonl',
   options: { model: modelFolder, in: inFile(lineHelp), out: outFile },
   async run({ model, in: file, out }, { terminal }) {
+    await refuseOverwriting({ in: file, out });
     const tokenizer = await loadTokenizer(model);
     const rows = await readLines(file, line);
     await writeLines(out, terminal, async (write) => {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DomainError } from '@surefoot/errors';
-import { readJson, readText } from '@surefoot/files';
+import { readJson, readText, writeFileAtomically, writeOutput } from '@surefoot/files';
 import { writeReport as writeReportFiles, type RewardBenchScores } from '@surefoot/report';
 import { riskReport, verdictTexts, type RiskReport } from '@surefoot/risk';
 import { readDisagreements } from './disagreement-sample';
@@ -36,7 +36,7 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
   const placements = klPlacements(experiments);
   const statistics = riskReport(runs, { klPlacements: placements });
   const report = { ...statistics, warnings: [...configurationWarnings(experiments), ...statistics.warnings] };
-  await writeReportFiles(html, {
+  const content = {
     title: experiments[0]?.experiment?.config.name ?? basename(resolve(first)),
     report,
     runs,
@@ -45,7 +45,9 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
     samples: await readRunSamples(experiments, report.measure),
     config: await readConfigurations(folders),
     klPlacements: placements,
-  });
+  };
+  // The default page is no file that the user has named: in a folder from elsewhere it may be a link.
+  await writeReportFiles(html, content, page === undefined ? writeFileAtomically : writeOutput);
   return { report, html, verdict: verdictOf(report) };
 }
 
