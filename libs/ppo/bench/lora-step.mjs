@@ -45,10 +45,10 @@ const batch = Array.from({ length: rollouts }, () => ({
   responseIds: ids(responseTokens),
   hasEos: true,
 }));
-for (let i = 0; i < 3; i++) {
+for (let iteration = 1; iteration <= 3; iteration++) {
   const prepared = await timed('measuring', () => prepareRollouts(learner, batch));
   const scores = batch.map((_, b) => ({ members: [b, b + 1], variance: 1 }));
-  const metrics = await timed('step', () => ppoUpdate(learner, prepared, scores));
+  const metrics = await timed('step', () => ppoUpdate(learner, prepared, scores, { iteration }));
   results.ratioDeviation = metrics['policy/ratio_deviation_first'];
   results.gradientNorm = metrics['gradient/policy_norm'];
 }

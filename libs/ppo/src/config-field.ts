@@ -20,7 +20,7 @@ export function real(byDefault: number, interval: string): Field<number> {
   const contains = parseInterval(interval);
   return {
     default: byDefault,
-    expected: (value) => (typeof value === 'number' && contains(value) ? undefined : `a number in ${interval}`),
+    expected: (value) => (typeof value === 'number' && contains(value) ? undefined : inWords(interval)),
   };
 }
 
@@ -36,6 +36,13 @@ export function choice<Word extends string>(byDefault: Word, words: readonly Wor
     default: byDefault,
     expected: (value) => (words.includes(value as Word) ? undefined : `one of ${words.join(', ')}`),
   };
+}
+
+function inWords(interval: string): string {
+  const [least, most] = interval.slice(1, -1).split(', ');
+  if (!most!.endsWith('Infinity')) return `a number in ${interval}`;
+  if (least === '-Infinity') return 'a finite number';
+  return interval.startsWith('[') ? `a number of at least ${least}` : `a number above ${least}`;
 }
 
 function parseInterval(interval: string): (value: number) => boolean {

@@ -62,7 +62,8 @@ export function explainedVariance(values: ArrayLike<number>, returns: ArrayLike<
   const all = everyToken(returns.length);
   const total = maskedVariance(returns, all);
   if (total === 0) return undefined;
-  return 1 - maskedVariance(logRatios(returns, values), all) / total;
+  const errors = Float64Array.from(returns, (target, t) => target - values[t]!);
+  return 1 - maskedVariance(errors, all) / total;
 }
 
 /** A mask of ones: responses stand here one after the other without padding, so that every entry counts. */

@@ -35,7 +35,12 @@ export function createLearner(
   seed: number | bigint,
 ): Learner {
   assertTrainable(policy.config, undefined, trainingPlan(policy));
-  const adam = { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon };
+  const adam = {
+    beta1: config.adamBeta1,
+    beta2: config.adamBeta2,
+    epsilon: config.adamEpsilon,
+    epsilonMode: config.adamEpsilonMode,
+  };
   const valueNetwork = createValueNetwork(policy.config.hiddenSize, seed);
   return {
     policy,

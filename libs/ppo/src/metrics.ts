@@ -1,5 +1,6 @@
 import { explainedVariance, mean } from './diagnostics';
 import { klK3, meanSequenceSum } from './kl';
+import type { LearningRates } from './learning-rates';
 import type { PpoConfig } from './ppo-config';
 import type { NormalisedScores, RegularisedReward } from './regularisers';
 import type { PreparedBatch } from './rollout';
@@ -17,6 +18,7 @@ export interface IterationRecord {
   returns: Float64Array;
   /** [n] log-ratio of the rollout policy to the reference, nats. */
   klToReference: Float64Array;
+  rates: LearningRates;
   steps: StepReport[];
   /** The strength that this iteration used. */
   beta: number;
@@ -51,7 +53,7 @@ function objectiveMetrics({ prepared, scores, rewards, klToReference, beta, conf
   };
 }
 
-function updateMetrics({ prepared, returns, steps }: IterationRecord) {
+function updateMetrics({ prepared, returns, rates, steps }: IterationRecord) {
   const measured = steps.filter(({ outcome }) => outcome !== 'skipped');
   const over = (metric: (step: StepReport) => number) => (measured.length > 0 ? meanOf(measured, metric) : undefined);
   const count = (outcome: StepReport['outcome']) => steps.filter((step) => step.outcome === outcome).length;
@@ -69,6 +71,7 @@ function updateMetrics({ prepared, returns, steps }: IterationRecord) {
     'value/explained_variance': explainedVariance(prepared.values, returns),
     'gradient/policy_norm': over((step) => step.policyGradientNorm),
     'gradient/value_norm': over((step) => step.valueGradientNorm),
+    'optimizer/learning_rate': rates.policy,
     'optimizer/steps': count('stepped'),
     'optimizer/skipped_steps': count('skipped'),
     'optimizer/early_stop': count('stopped'),

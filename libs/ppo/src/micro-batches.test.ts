@@ -112,7 +112,7 @@ describe.each(fastTestBackends)('micro-batches of a minibatch on $title', ({ ope
       const prepared = await prepareRollouts(learner, rollouts);
       expect(prepared.minibatches.map(({ parts }) => parts.length)).toEqual([2, 2]);
       const held = tf.memory().numTensors;
-      const metrics = await ppoUpdate(learner, prepared, scores);
+      const metrics = await ppoUpdate(learner, prepared, scores, { iteration: 1 });
       expect(metrics['policy/ratio_deviation_first']).toBeLessThan(1e-6);
       expect(metrics['optimizer/steps']).toBe(2 * learner.config.epochs);
       expect(tf.memory().numTensors).toBe(held);
@@ -123,7 +123,7 @@ describe.each(fastTestBackends)('micro-batches of a minibatch on $title', ({ ope
     await withLearner({ learningRate: 1e-4 }, async (learner) => {
       const held = [];
       for (let iteration = 1; iteration <= 6; iteration++) {
-        await ppoUpdate(learner, await prepareRollouts(learner, rollouts), scores);
+        await ppoUpdate(learner, await prepareRollouts(learner, rollouts), scores, { iteration });
         const { numTensors, numBytes, numDataBuffers } = tf.memory();
         if (iteration === 3 || iteration === 6) held.push({ numTensors, numBytes, numDataBuffers });
       }

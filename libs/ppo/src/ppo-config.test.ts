@@ -67,6 +67,8 @@ describe('resolvePpoConfig', () => {
     ['an infinite penalty', { missingEosPenalty: -Infinity }],
     ['a seed that float64 cannot hold', { evaluationSeed: 2 ** 53 }],
     ['a negative member', { member: -1 }],
+    ['a schedule that there is not', { learningRateSchedule: 'cosine' as never }],
+    ['an epsilon elsewhere', { adamEpsilonMode: '' as never }],
   ])('refuses %s', (_, partial) => {
     expect(problems(partial)).toMatch(/^PPO configuration: \w/);
   });

@@ -1,9 +1,18 @@
 import { DomainError } from '@surefoot/errors';
 import { choice, integer, real, realOrNull, type Field } from './config-field';
 
+const modes = [
+  'vanilla',
+  'variance-weighted-kl',
+  'variance-weighted-kl-exact',
+  'inverse-variance',
+  'uwo',
+  'wco',
+  'soft-min',
+] as const;
+
 /** How uncertainty enters the objective; each mode's formula stands in regularisers.ts. */
-export type PpoMode =
-  'vanilla' | 'variance-weighted-kl' | 'variance-weighted-kl-exact' | 'inverse-variance' | 'uwo' | 'wco' | 'soft-min';
+export type PpoMode = (typeof modes)[number];
 
 /** Everything that decides a PPO run besides models, prompts and its seed. Defaults and ranges: `fields` below. */
 export interface PpoConfig {
@@ -25,6 +34,8 @@ export interface PpoConfig {
   learningRate: number;
   /** Adam step size of the value network. */
   valueLearningRate: number;
+  /** Course of both over the iterations: `constant`, or `linear`, which falls to 0 after the last. */
+  learningRateSchedule: 'constant' | 'linear';
   /** Discount per token. */
   gamma: number;
   /** GAE lambda. */
@@ -77,8 +88,10 @@ export interface PpoConfig {
   adamBeta1: number;
   /** Adam's decay of the second moment. */
   adamBeta2: number;
-  /** Adam's epsilon, outside the bias-corrected root. */
+  /** Adam's epsilon. */
   adamEpsilon: number;
+  /** Where it is added: `outside` the bias correction of the root (PyTorch), or `inside` (TensorFlow). */
+  adamEpsilonMode: 'outside' | 'inside';
   /** Decoupled weight decay of the policy. */
   weightDecay: number;
   /** Samples of the start policy that centre and scale the scores. */
@@ -93,15 +106,7 @@ export interface PpoConfig {
 
 // Ranges are those of the contract (proto PpoConfig); sources of the defaults: README.md.
 const fields: { [Name in keyof PpoConfig]: Field<PpoConfig[Name]> } = {
-  mode: choice('variance-weighted-kl', [
-    'vanilla',
-    'variance-weighted-kl',
-    'variance-weighted-kl-exact',
-    'inverse-variance',
-    'uwo',
-    'wco',
-    'soft-min',
-  ]),
+  mode: choice('variance-weighted-kl', modes),
   reward: choice('member', ['member', 'mean', 'median']),
   member: integer(0, 0, 4095),
   iterations: integer(60, 1, 1_000_000),
@@ -110,6 +115,7 @@ const fields: { [Name in keyof PpoConfig]: Field<PpoConfig[Name]> } = {
   epochs: integer(3, 1, 100),
   learningRate: real(4e-4, '(0, 1]'),
   valueLearningRate: real(3e-3, '(0, 1]'),
+  learningRateSchedule: choice('constant', ['constant', 'linear']),
   gamma: real(1, '(0, 1]'),
   lambda: real(0.95, '[0, 1]'),
   clipRange: real(0.2, '(0, 1)'),
@@ -137,6 +143,7 @@ const fields: { [Name in keyof PpoConfig]: Field<PpoConfig[Name]> } = {
   adamBeta1: real(0.9, '[0, 1)'),
   adamBeta2: real(0.99, '[0, 1)'),
   adamEpsilon: real(1e-6, '(0, Infinity)'),
+  adamEpsilonMode: choice('outside', ['outside', 'inside']),
   weightDecay: real(0, '[0, Infinity)'),
   referenceSamples: integer(4096, 2, 10_000_000),
   evaluationSamples: integer(2048, 1, 10_000_000),

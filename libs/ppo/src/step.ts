@@ -4,6 +4,7 @@ import { addGradients, modelGradients, tokenLogProbabilities, trainableParameter
 import { clipByGlobalNorm, valueAndGradients } from '@surefoot/tensor';
 import { policyShift, valueClipFraction, type PolicyShift } from './diagnostics';
 import type { Learner } from './learner';
+import type { LearningRates } from './learning-rates';
 import { policyLoss, valueLoss } from './loss';
 import { type MicroBatch, type Minibatch, type PreparedBatch } from './rollout';
 import { values } from './value-network';
@@ -51,8 +52,9 @@ type StepInputs = Record<'oldLogprobs' | 'oldValues' | 'advantages' | 'returns',
 export async function optimizerStep(
   learner: Learner,
   minibatch: Minibatch,
-  { prepared, targets, isFirst }: { prepared: PreparedBatch; targets: UpdateTargets; isFirst: boolean },
+  options: { prepared: PreparedBatch; targets: UpdateTargets; rates: LearningRates; isFirst: boolean },
 ): Promise<StepReport> {
+  const { prepared, targets, rates, isFirst } = options;
   const { config, policyOptimizer, valueOptimizer } = learner;
   const inputs = slice(prepared, targets, minibatch);
   const { policy, value, measured } = await losses(learner, minibatch, inputs);
@@ -69,8 +71,8 @@ export async function optimizerStep(
     const isTooFar = config.earlyStopKl > 0 && shift.sequenceKl > config.earlyStopKl;
     const outcome = isTooFar ? 'stopped' : isFinite ? 'stepped' : 'skipped';
     if (outcome === 'stepped') {
-      policyOptimizer.step(policy.gradients, config.learningRate);
-      valueOptimizer.step(value.gradients, config.valueLearningRate);
+      policyOptimizer.step(policy.gradients, rates.policy);
+      valueOptimizer.step(value.gradients, rates.value);
       learner.skippedInARow = 0;
     }
     const report: StepReport = {

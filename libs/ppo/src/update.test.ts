@@ -51,9 +51,10 @@ function batch(iteration: number): { rollouts: Rollout[]; scores: NormalisedScor
   return { rollouts, scores };
 }
 
-async function iterate(learner: Learner, iteration: number) {
-  const { rollouts, scores } = batch(iteration);
-  return ppoUpdate(learner, await prepareRollouts(learner, rollouts), scores);
+/** @param index of the batch, from 0 */
+async function iterate(learner: Learner, index: number) {
+  const { rollouts, scores } = batch(index);
+  return ppoUpdate(learner, await prepareRollouts(learner, rollouts), scores, { iteration: index + 1 });
 }
 
 const bits = async (learner: Learner) => {
@@ -73,6 +74,24 @@ function freeAll() {
     disposeLearner(created);
   }
   disposeModel(start);
+}
+
+/** One number's AdamW, as its papers and PyTorch write it, with the settings of the test below. */
+function adamW(
+  start: number,
+  gradients: number[],
+  { rates, decay, mode }: { rates: number[]; decay: number; mode: PpoConfig['adamEpsilonMode'] },
+): number {
+  let [p, m, v] = [start, 0, 0];
+  gradients.forEach((gradient, i) => {
+    const [rate, t] = [rates[i]!, i + 1];
+    m = 0.8 * m + 0.2 * gradient;
+    v = 0.95 * v + 0.05 * gradient ** 2;
+    p -= rate * decay * p;
+    if (mode === 'outside') p -= (rate * (m / (1 - 0.8 ** t))) / (Math.sqrt(v / (1 - 0.95 ** t)) + 0.01);
+    else p -= (rate * (Math.sqrt(1 - 0.95 ** t) / (1 - 0.8 ** t)) * m) / (Math.sqrt(v) + 0.01);
+  });
+  return p;
 }
 
 describe.each(testBackends)('an iteration on $title', ({ title, open, keepsBits }) => {
@@ -122,7 +141,7 @@ describe.each(testBackends)('an iteration on $title', ({ title, open, keepsBits 
       head.assign(head.mul(1.05));
     });
     const before = await bits(learning);
-    await expect(ppoUpdate(learning, prepared, scores)).rejects.toMatchObject({
+    await expect(ppoUpdate(learning, prepared, scores, { iteration: 1 })).rejects.toMatchObject({
       kind: 'diverged',
       message: expect.stringMatching(/\|ratio - 1\| is up to 0\.\d+, KL -?[\d.e-]+ nats/),
     });
@@ -174,6 +193,45 @@ describe.each(testBackends)('an iteration on $title', ({ title, open, keepsBits 
     await expect(prepareRollouts(learning, batch(0).rollouts)).rejects.toMatchObject({ kind: 'diverged' });
   });
 
+  test.each(['outside', 'inside'] as const)(
+    'two updates with linear rates are those of plain AdamW, epsilon %s',
+    async (adamEpsilonMode) => {
+      const rates = {
+        learningRateSchedule: 'linear',
+        learningRate: 0.02,
+        valueLearningRate: 0.05,
+        iterations: 2,
+      } as const;
+      // Of the size of the gradients, so that it matters where it is added.
+      const adam = { adamBeta1: 0.8, adamBeta2: 0.95, adamEpsilon: 0.01, adamEpsilonMode, weightDecay: 0.1 };
+      const learning = learner({ ...rates, ...adam, epochs: 1 });
+      const states = [(await learnerState(learning)).tensors];
+      const told = [];
+      for (const index of [0, 1]) {
+        told.push((await iterate(learning, index))['optimizer/learning_rate']);
+        states.push((await learnerState(learning)).tensors);
+      }
+      // One step an iteration: the whole rate, then half of it.
+      expect(told).toEqual([0.02, 0.01]);
+      for (const [name, { data }] of states[0]!) {
+        const [, part, parameter] = /^(policy|value)\/(.*)$/.exec(name) ?? [];
+        if (!part) continue;
+        const moments = states.map((tensors) => tensors.get(`${part}.first-moment/${parameter}`)!.data);
+        // What the gradients were, from m_t = 0.8 m_{t-1} + 0.2 g_t.
+        const gradients = [1, 2].map((t) => moments[t]!.map((m, i) => (m - 0.8 * moments[t - 1]![i]!) / 0.2));
+        const [rate, decay] = part === 'policy' ? [0.02, 0.1] : [0.05, 0];
+        const expected = Array.from(data, (start, i) =>
+          adamW(start, [gradients[0]![i]!, gradients[1]![i]!], {
+            rates: [rate, rate / 2],
+            decay,
+            mode: adamEpsilonMode,
+          }),
+        );
+        expect(states[2]!.get(name)!.data).toBeAllclose(expected, { atol: 1e-5, rtol: 1e-5 });
+      }
+    },
+  );
+
   test('a restored learner continues with the same bits', async () => {
     const straight = learner({ minibatchSize: 4 });
     for (const iteration of [0, 1, 2, 3]) await iterate(straight, iteration);
@@ -215,7 +273,9 @@ describe.each(testBackends)('an iteration on $title', ({ title, open, keepsBits 
     const empty = rollouts.with(2, { ...rollouts[2]!, responseIds: new Int32Array(0) });
     await expect(prepareRollouts(learning, empty)).rejects.toThrow('rollout 2: ');
     const prepared = await prepareRollouts(learning, rollouts);
-    await expect(ppoUpdate(learning, prepared, scores.slice(1))).rejects.toThrow('7 scores given for 8 rollouts');
+    await expect(ppoUpdate(learning, prepared, scores.slice(1), { iteration: 1 })).rejects.toThrow(
+      '7 scores given for 8 rollouts',
+    );
   });
 
   test('keeps no tensors', async () => {
@@ -250,14 +310,14 @@ describe.each(fastTestBackends)('iterations on $title', ({ open }) => {
     const learning = learner({ batchSize: 16, learningRate: 0.01, valueLearningRate: 0.02, mode: 'vanilla' });
     const promptIds = Int32Array.of(1, 2);
     const metrics = [];
-    for (let iteration = 0; iteration < 15; iteration++) {
+    for (let iteration = 1; iteration <= 15; iteration++) {
       const samples = await sample(learning.policy, Array(16).fill(promptIds), {
         maxNewTokens: 1,
         random: (row) => randomStream(7, iteration, row),
       });
       const rollouts = samples.map(({ ids }) => ({ promptIds, responseIds: ids, hasEos: true }));
       const scores = samples.map(({ ids }) => ({ members: [ids[0] === 4 ? 2 : 0], variance: null }));
-      metrics.push(await ppoUpdate(learning, await prepareRollouts(learning, rollouts), scores));
+      metrics.push(await ppoUpdate(learning, await prepareRollouts(learning, rollouts), scores, { iteration }));
     }
     // 2 times a probability of one in eleven at first
     expect(metrics[0]!['objective/score']).toBeLessThan(0.5);

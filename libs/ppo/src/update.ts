@@ -5,6 +5,7 @@ import { everyToken } from './diagnostics';
 import { gae } from './gae';
 import { logRatios } from './kl';
 import type { Learner } from './learner';
+import { learningRates } from './learning-rates';
 import { metrics, type PpoDiagnostics } from './metrics';
 import { regularise, type NormalisedScores } from './regularisers';
 import type { PreparedBatch } from './rollout';
@@ -15,6 +16,7 @@ import { tokenRewards } from './token-rewards';
  * One PPO update of policy and value network from a prepared batch: epochs of clipped steps, then the next beta.
  *
  * @param scores [B] the rollouts' scores, in their order
+ * @param options.iteration from 1; it decides the learning rates
  * @returns the iteration's metrics; names and formulas: README.md
  * @throws DomainError diverged where the first minibatch's ratio is not 1 (the batch was prepared by other weights), or
  *   after three non-finite steps in a row, over iterations; failed_precondition and invalid_argument as `regularise`
@@ -26,6 +28,7 @@ export async function ppoUpdate(
   learner: Learner,
   prepared: PreparedBatch,
   scores: NormalisedScores[],
+  { iteration }: { iteration: number },
 ): Promise<PpoDiagnostics> {
   const { config, beta } = learner;
   const { rollouts, offsets, oldLogprobs, refLogprobs } = prepared;
@@ -43,16 +46,17 @@ export async function ppoUpdate(
   const targets = { advantages: whitened, returns };
 
   // Epochs of minibatches, until the policy is too far from the one that produced the rollouts.
+  const rates = learningRates(config, iteration);
   const steps: StepReport[] = [];
   const isStopped = () => steps.at(-1)?.outcome === 'stopped';
   for (let epoch = 0; epoch < config.epochs && !isStopped(); epoch++) {
     for (const minibatch of prepared.minibatches) {
-      steps.push(await optimizerStep(learner, minibatch, { prepared, targets, isFirst: steps.length === 0 }));
+      steps.push(await optimizerStep(learner, minibatch, { prepared, targets, rates, isFirst: steps.length === 0 }));
       if (isStopped()) break;
     }
   }
 
-  const diagnostics = metrics({ prepared, scores, rewards, returns, klToReference, steps, beta, config });
+  const diagnostics = metrics({ prepared, scores, rewards, returns, klToReference, rates, steps, beta, config });
   learner.beta = nextBeta(config, beta, diagnostics['objective/kl']!);
   return diagnostics;
 }

@@ -36,7 +36,7 @@ export interface AdamW {
  * @param parameters updated in place; not disposed
  * @throws DomainError invalid_argument naming the option that is out of range
  *
- * Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
+ * Source: Loshchilov and Hutter 2019, arXiv:1711.05101; inside: Kingma and Ba 2015, arXiv:1412.6980, end of section 2.
  */
 export function createAdamW(
   parameters: tf.Variable[],

@@ -41,7 +41,7 @@ export async function ppoIteration({ size }) {
       const prepared = await prepareRollouts(learner, rollouts);
       stamp();
       const normalised = raw.map((row) => normaliseScores(normaliser, row, ''));
-      await ppoUpdate(learner, prepared, normalised);
+      await ppoUpdate(learner, prepared, normalised, { iteration: 1 });
       stamp();
       const names = ['sample', 'score', 'prepare', 'update'];
       return Object.fromEntries(names.map((name, i) => [name, stamps[i + 1] - stamps[i]]));

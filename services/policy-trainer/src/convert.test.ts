@@ -13,7 +13,10 @@ import { resolveSettings } from './run-settings';
 import { createSettings } from './testing';
 
 const settings = createSettings(
-  { member: 2, mode: 'uwo', weightClampMax: Infinity, missingEosPenalty: -2, evaluationSeed: 2 ** 40 },
+  {
+    ...{ member: 2, mode: 'uwo', weightClampMax: Infinity, missingEosPenalty: -2, evaluationSeed: 2 ** 40 },
+    ...{ learningRateSchedule: 'linear', adamEpsilonMode: 'inside' },
+  },
   { seed: 2 ** 53 - 1, gold: 'gold.json', keepRollouts: true },
 );
 const run: Run = { id: 'a', state: 'running', settings, iteration: 4, seconds: 2.5 };

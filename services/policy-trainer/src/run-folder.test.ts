@@ -6,6 +6,7 @@ import {
   rmSync,
   symlinkSync,
   utimesSync,
+  readFileSync,
   writeFileSync,
 } from 'node:fs';
 import { status as Status } from '@grpc/grpc-js';
@@ -14,6 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Run } from './run';
 import { createRunFolder, listRunIds, readRun, runFolder, writeRecord } from './run-folder';
+import { settingsDifferences } from './run-settings';
 import { createSettings } from './testing';
 
 let runs: string;
@@ -41,6 +43,16 @@ describe('a run’s folder', () => {
     await createRunFolder(runs, 'a', settings);
     expect(await readRun(runs, 'a')).toEqual({ id: 'a', state: 'interrupted', settings, iteration: 0, seconds: 0 });
     expect(readdirSync(runs)).toEqual(['a']);
+  });
+
+  test('of before there were learning-rate schedules has a constant rate, and goes on', async () => {
+    const { ppo, ...rest } = createSettings();
+    const config = join(await createRunFolder(runs, 'a', { ...rest, ppo }), 'config.json');
+    const written = JSON.parse(readFileSync(config, 'utf8')) as { ppo: Record<string, unknown> };
+    for (const name of ['learningRateSchedule', 'adamEpsilonMode']) delete written.ppo[name];
+    writeFileSync(config, JSON.stringify(written));
+    const { settings } = (await readRun(runs, 'a'))!;
+    expect(settingsDifferences(settings, createSettings())).toEqual([]);
   });
 
   test('is made once: the second is told already_exists and changes nothing', async () => {

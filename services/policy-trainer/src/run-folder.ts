@@ -71,9 +71,10 @@ export async function readSettings(folder: string): Promise<RunSettings | undefi
   const { ppo, ...rest } = settings as RunSettings;
   if (!ppo)
     throw new DomainError('failed_precondition', `${join(folder, runFiles.config)} does not hold a run's settings`);
-  // Runs of before there were adapters have neither.
+  // Runs of before there was a choice have these.
   const since = { lora: null, weights: 'auto' as const };
-  return { ...since, ...rest, ppo: { ...ppo, weightClampMax: ppo.weightClampMax ?? Infinity } };
+  const ppoSince = { learningRateSchedule: 'constant' as const, adamEpsilonMode: 'outside' as const };
+  return { ...since, ...rest, ppo: { ...ppoSince, ...ppo, weightClampMax: ppo.weightClampMax ?? Infinity } };
 }
 
 /** A run as its folder tells, of whichever process; undefined where there is no such run. */

@@ -115,7 +115,7 @@ describe('a training run', () => {
 
   test('stopped after any iteration and resumed, it ends with the bits of one that was not', async () => {
     const uncut = world.folder('uncut');
-    const settings = createSettings({}, { keepRollouts: true });
+    const settings = createSettings({ learningRateSchedule: 'linear' }, { keepRollouts: true });
     const outcome = await trainingRun(createJob(world, uncut, settings), context);
     const cut = world.folder('cut');
     for (let stopAfter = 0; stopAfter < smallPpo.iterations!; stopAfter += 1) {
@@ -144,6 +144,10 @@ describe('a training run', () => {
     expect(readdirSync(join(cut, 'checkpoints'))).toEqual(readdirSync(join(uncut, 'checkpoints')));
     expect(await essence(cut)).toEqual(await essence(uncut));
     expect(timeless(resumed)).toEqual(timeless(outcome));
+    const rates = (await readMetrics(join(cut, 'metrics.jsonl'))).map(
+      ({ metrics }) => metrics['optimizer/learning_rate']!,
+    );
+    expect(rates).toBeAllclose([6, 5, 4, 3, 2, 1].map((left) => (5e-3 * left) / 6));
     const rollouts = gunzipSync(readFileSync(join(cut, 'rollouts.jsonl.gz'))).toString();
     expect(rollouts).toBe(gunzipSync(readFileSync(join(uncut, 'rollouts.jsonl.gz'))).toString());
     expect(rollouts.trimEnd().split('\n')).toHaveLength(6 * 16);

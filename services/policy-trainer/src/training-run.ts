@@ -117,7 +117,7 @@ export async function trainingRun(job: TrainingJob, context: TrainingContext): P
 
       // Centred, scaled scores with their variance; rewards, advantages, epochs and the next beta.
       const normalised = rollouts.map(({ prompt }, i) => normaliseScores(normaliser, members[i]!, prompt.key));
-      const diagnostics = await ppoUpdate(learner, prepared, normalised);
+      const diagnostics = await ppoUpdate(learner, prepared, normalised, { iteration });
       const updating = lap();
 
       // The metrics, then the checkpoint that relies on them.
