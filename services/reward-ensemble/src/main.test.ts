@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { credentials, makeGenericClientConstructor, type Client, type ServiceError } from '@grpc/grpc-js';
 import {
@@ -91,7 +90,8 @@ describe('a process that cannot start says why in one line and ends with status 
 
 describe('a running process', () => {
   test('answers health checks while a batch computes', async () => {
-    const { address } = await start({ SUREFOOT_MODEL: slow, SUREFOOT_TOKEN_BUDGET: '8192' });
+    // A message is one batch: 128 rollouts of 56 tokens.
+    const { address } = await start({ SUREFOOT_MODEL: slow, SUREFOOT_TOKEN_BUDGET: String(128 * 56) });
     const client = createClient(RewardEnsembleClient, address);
     const Health = makeGenericClientConstructor(healthDefinition as never, 'Health');
     const health = new Health(address, credentials.createInsecure()) as unknown as Client & {
@@ -104,20 +104,22 @@ describe('a running process', () => {
         ),
       );
     const stream = client.score();
-    let firstAnswers = 0;
-    stream.on('data', ({ scores }: ScoreResponse) => (firstAnswers ||= scores.length));
+    const answers: number[] = [];
+    const answered = new Promise((resolve) =>
+      stream.on('data', ({ scores }: ScoreResponse) => resolve(answers.push(scores.length))),
+    );
     const ended = new Promise((resolve) => stream.on('error', () => undefined).on('status', resolve));
     for (const message of [0, 1])
       stream.write({ rollouts: Array.from({ length: 128 }, (_, i) => heavy(`${message}-${i}`)), cancelIds: [] });
     stream.end();
-    await sleep(50);
+    await answered;
+    // The second message has waited for this, and its batch, all of it, begins now.
     let checks = 0;
-    for (; firstAnswers === 0; checks += 1) expect(await check()).toBe('SERVING');
+    for (; answers.length < 2; checks += 1) expect(await check()).toBe('SERVING');
     await ended;
     client.close();
     health.close();
-    // All of a message was one batch, during which nothing else was answered by the models.
-    expect(firstAnswers).toBe(128);
+    expect(answers).toEqual([128, 128]);
     expect(checks).toBeGreaterThan(5);
   }, 60_000);
 

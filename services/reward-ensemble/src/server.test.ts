@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Worker } from 'node:worker_threads';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Metadata, status as Status, type ServiceError } from '@grpc/grpc-js';
 import { ensembleStatistics, loadEnsemble, scoreSequences } from '@surefoot/reward';
 import { createTestFolder, fuzz, words, writeTestEnsemble } from '@surefoot/scoring-server/testing';
@@ -338,60 +339,104 @@ describe('bad messages', () => {
 describe('a busy server', () => {
   let busy: Awaited<ReturnType<typeof start>>;
   beforeAll(async () => {
-    const slow = await writeTestEnsemble(folder.path, {
-      ...{ name: 'slow', members: 3, hiddenSize: 128, layers: 3, maxPositions: 64 },
-    });
-    busy = await start({ SUREFOOT_MODEL: slow, SUREFOOT_TOKEN_BUDGET: '2048', SUREFOOT_QUEUE_ROLLOUTS: '96' });
+    busy = await start({ SUREFOOT_MODEL: ensembleFolder, SUREFOOT_QUEUE_ROLLOUTS: '96', SUREFOOT_THREADS: '1' });
   }, 60_000);
-  const heavy = (prefix: string) =>
-    Array.from({ length: 48 }, (_, i) => rollout(`${prefix}${i}`, { response: 'good '.repeat(50) }));
+  afterEach(() => void jest.restoreAllMocks());
+
+  /** Holds the batches that the models are given, until it is opened. */
+  function holdBatches() {
+    const batchSizes: number[] = [];
+    const held: (() => void)[] = [];
+    let isOpen = false;
+    let onBatch!: () => void;
+    const first = new Promise<void>((resolve) => (onBatch = resolve));
+    const post = Worker.prototype.postMessage;
+    jest.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, ...message) {
+      const send = () => post.apply(this, message);
+      const { name, input } = message[0] as { name?: string; input?: { lengths: Int32Array } };
+      if (name === 'score') batchSizes.push(input!.lengths.length);
+      if (name !== 'score' || isOpen) return send();
+      held.push(send);
+      onBatch();
+    });
+    const open = () => {
+      isOpen = true;
+      for (const send of held) send();
+    };
+    return { batchSizes, first, open };
+  }
+
+  const heavy = (prefix: string) => Array.from({ length: 48 }, (_, i) => rollout(`${prefix}${i}`));
+  /** Asks for what costs no forward pass; the error where there is no room in the queue. */
+  const knock = (idempotent = false) =>
+    callUnary(busy.client, 'scoreBatch', { rollouts: [rollout('')] }, { ...call, idempotent });
+  async function untilFull() {
+    for (;;) {
+      const error = await knock().then(
+        () => undefined,
+        (refusal: unknown) => refusal as { kind: string; cause: ServiceError },
+      );
+      if (error) return error;
+    }
+  }
 
   test('a deadline that passes in the queue is DEADLINE_EXCEEDED', async () => {
+    const batches = holdBatches();
     const load = onStream(busy.client, [{ rollouts: heavy('a') }]);
-    await sleep(30);
-    const late = callUnary(busy.client, 'scoreBatch', { rollouts: [rollout('a')] }, { deadlineMs: 20 });
+    await batches.first;
+    const late = callUnary(busy.client, 'scoreBatch', { rollouts: [rollout('a')] }, { deadlineMs: 50 });
     await expect(late).rejects.toMatchObject({ cause: { code: Status.DEADLINE_EXCEEDED } });
+    batches.open();
     expect((await load).scores.filter(({ status }) => status === undefined)).toHaveLength(48);
-  }, 30_000);
+  });
 
   test('an item whose time to live ends in the queue fails alone, and so does a cancelled one', async () => {
+    const batches = holdBatches();
     const stream = busy.client.score();
     const scores = new Map<string, RolloutScore>();
-    stream.on('data', (response: ScoreResponse) => response.scores.forEach((score) => scores.set(score.id, score)));
+    const cancelled = new Promise<void>((resolve) =>
+      stream.on('data', (response: ScoreResponse) => {
+        response.scores.forEach((score) => scores.set(score.id, score));
+        if (scores.has('gone')) resolve();
+      }),
+    );
     const ended = new Promise((resolve) => stream.on('status', resolve));
     stream.write({ rollouts: heavy('a'), cancelIds: [] });
-    await sleep(30);
+    await batches.first;
     stream.write({ rollouts: [rollout('late', { ttlMs: 1 }), rollout('gone'), rollout('kept')], cancelIds: [] });
     stream.write({ rollouts: [], cancelIds: ['gone', 'never heard of'] });
     stream.end();
+    await cancelled;
+    // More than the millisecond that the late one has.
+    await sleep(5);
+    batches.open();
     await ended;
     expect(scores.size).toBe(51);
     expect(scores.get('late')!.status).toMatchObject({ code: Status.DEADLINE_EXCEEDED });
     expect(scores.get('gone')!.status).toMatchObject({ code: Status.CANCELLED });
     expect(scores.get('kept')!.memberScores).toHaveLength(3);
-  }, 30_000);
+  });
 
   test('a unary call over the queue bound is RESOURCE_EXHAUSTED with a time to come back, a stream waits', async () => {
+    const batches = holdBatches();
     const loads = ['a', 'b', 'c'].map((prefix) => onStream(busy.client, [{ rollouts: heavy(prefix) }]));
-    await sleep(50);
-    const refused = callUnary(busy.client, 'scoreBatch', { rollouts: [rollout('a')] }, call);
-    const error = (await refused.catch((e: unknown) => e)) as { kind: string; cause: ServiceError };
-    expect(error.kind).toBe('resource_exhausted');
-    expect(Number(error.cause.metadata.get('grpc-retry-pushback-ms')[0])).toBeGreaterThan(0);
+    const { kind, cause } = await untilFull();
+    expect(kind).toBe('resource_exhausted');
+    expect(Number(cause.metadata.get('grpc-retry-pushback-ms')[0])).toBeGreaterThan(0);
+    batches.open();
     for (const { scores, code } of await Promise.all(loads)) expect([code, scores.length]).toEqual([Status.OK, 48]);
-  }, 30_000);
+  });
 
   test('a client that leaves takes its rollouts with it, and others are served', async () => {
+    const batches = holdBatches();
     const stream = busy.client.score().on('error', () => undefined);
     for (const prefix of ['a', 'b']) stream.write({ rollouts: heavy(prefix), cancelIds: [] });
-    await sleep(50);
+    await Promise.all([batches.first, untilFull()]);
     stream.cancel();
-    const { scores } = await callUnary(
-      busy.client,
-      'scoreBatch',
-      { rollouts: [rollout('a')] },
-      { ...call, idempotent: true },
-    );
-    expect(scores[0]!.memberScores).toHaveLength(3);
-  }, 30_000);
+    await knock(true);
+    const other = callUnary(busy.client, 'scoreBatch', { rollouts: [rollout('a')] }, call);
+    batches.open();
+    expect((await other).scores[0]!.memberScores).toHaveLength(3);
+    expect(batches.batchSizes.slice(1)).toEqual([1]);
+  });
 });
