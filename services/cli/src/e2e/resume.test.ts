@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
@@ -7,7 +7,7 @@ import { start, expectDone, surefoot, timelessRuns, tinyQuickstart, until, workF
 
 let work: Awaited<ReturnType<typeof workFolder>>;
 const at = (...path: string[]) => join(work.path, ...path);
-const iterations = 8;
+const iterations = 12;
 const experiment = {
   name: 'resume',
   policy: 'quick/task/base',
@@ -45,6 +45,9 @@ function finished(out: string, id = 'vanilla-a-0'): number {
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0;
 }
 
+/** How far the reward models are apart on an experiment's responses, as its folder has it. */
+const disagreement = (out: string) => readFileSync(at(out, 'disagreement', 'a.json'), 'utf8');
+
 /** Kills the trainer that a pid file names. */
 function killTrainer(out: string): void {
   const { children } = JSON.parse(readFileSync(at(out, 'surefoot.pid'), 'utf8')) as {
@@ -68,10 +71,11 @@ describe('a start that failed', () => {
 
   test('binds no experiment either', async () => {
     await writeFile(at('wrong.yaml'), stringify({ ...experiment, lora }));
+    await writeFile(at('right.yaml'), stringify({ ...experiment, ppo: { ...experiment.ppo, iterations: 1 } }));
     const words = ['experiment', 'run', '--out', 'corrected', '--workers', '1', '--config'];
     expect((await surefoot([...words, 'wrong.yaml'], { cwd: work.path })).stderr).toContain('all 2 runs failed');
-    expectDone(await surefoot([...words, 'experiment.yaml'], { cwd: work.path }));
-    expect(await timelessRuns(at('corrected'))).toBe(await timelessRuns(at('whole')));
+    expectDone(await surefoot([...words, 'right.yaml'], { cwd: work.path }));
+    expect((await timelessRuns(at('corrected'))).match(/"status":"completed","iterations":1,/g)).toHaveLength(2);
   }, 60_000);
 });
 
@@ -84,6 +88,7 @@ describe('an experiment', () => {
     expect(await timelessRuns(at('killed'))).toBe(await timelessRuns(at('whole')));
     const weights = (out: string) => readFileSync(at(out, 'runs', 'uwo-a-0', 'model', 'model.safetensors'));
     expect(weights('killed').equals(weights('whole'))).toBe(true);
+    expect(disagreement('killed')).toBe(disagreement('whole'));
   }, 180_000);
 
   test('that is killed with all it started ends the same after --resume', async () => {
@@ -118,7 +123,9 @@ describe('an experiment', () => {
   );
 
   test('is ended from outside by stop', async () => {
-    const running = start(run('outside'), { cwd: work.path });
+    await writeFile(at('endless.yaml'), stringify({ ...experiment, ppo: { ...experiment.ppo, iterations: 100_000 } }));
+    const words = ['experiment', 'run', '--config', 'endless.yaml', '--workers', '1', '--out', 'outside'];
+    const running = start(words, { cwd: work.path });
     await until(() => finished('outside') >= 1, running);
     expectDone(await surefoot(['stop', '--out', 'outside'], { cwd: work.path }));
     expect((await running.ended).status).toBe(130);
@@ -132,7 +139,22 @@ describe('an experiment', () => {
     expect(await timelessRuns(at('indexed'))).toBe(await timelessRuns(at('whole')));
     expectDone(await surefoot(['report', 'indexed'], { cwd: work.path }));
     expect(await timelessRuns(at('indexed'))).toBe(await timelessRuns(at('whole')));
+    expect(disagreement('indexed')).toBe(disagreement('whole'));
   }, 180_000);
+
+  test('that ended before its reward models were compared compares them at --resume, once', async () => {
+    await cp(at('whole'), at('uncompared'), { recursive: true });
+    await rm(at('uncompared', 'disagreement'), { recursive: true });
+    await rm(at('uncompared', 'logs'), { recursive: true });
+    // What reward disagree leaves in the folder hinders neither that nor the report.
+    await writeFile(at('uncompared', 'disagreement.json'), '{"texts": []}');
+    expectDone(await surefoot(run('uncompared', '--resume'), { cwd: work.path }));
+    expect(disagreement('uncompared')).toBe(disagreement('whole'));
+    expect(await timelessRuns(at('uncompared'))).toBe(await timelessRuns(at('whole')));
+    await rm(at('uncompared', 'logs'), { recursive: true });
+    expectDone(await surefoot(run('uncompared', '--resume'), { cwd: work.path }));
+    expect(existsSync(at('uncompared', 'logs'))).toBe(false);
+  }, 120_000);
 
   test('whose start has failed may begin with another configuration', async () => {
     await writeFile(at('wrong.yaml'), stringify({ ...experiment, judge: 'quick/ensemble' }));
@@ -168,10 +190,13 @@ describe('reward train', () => {
     ];
     const running = start(train('interrupted'), { cwd: work.path });
     await until(() => existsSync(at('interrupted', 'member-0')), running);
+    // Or it might be done before the second has begun.
+    running.child.kill('SIGSTOP');
     const second = await surefoot(train('interrupted'), { cwd: work.path });
     expect(second).toMatchObject({ status: 1, stdout: '' });
     expect(second.stderr).toContain(`in use by process ${running.child.pid}`);
     running.child.kill('SIGINT');
+    running.child.kill('SIGCONT');
     expect(await running.ended).toMatchObject({ status: 130, stdout: '' });
     expect(existsSync(at('interrupted', 'ensemble.json'))).toBe(false);
     expectDone(await surefoot(train('interrupted'), { cwd: work.path }));

@@ -1,25 +1,21 @@
 import { realpathSync } from 'node:fs';
 import { DomainError } from '@surefoot/errors';
 import { makeFolder } from '@surefoot/files';
-import { RunState } from '@surefoot/proto/surefoot/policy/v1/policy_trainer';
-import { groupBy, methodSummaries } from '@surefoot/risk';
 import type { Context } from '../command';
 import { Interrupted } from '../failure';
 import type { LocalServices } from '../local/services';
-import type { IterationEvent, RunWatcher } from '../trainer-client';
-import { remoteScorer, type Scorer } from '../scorer';
-import { builtinPairsOf } from './builtin-task';
-import type { ExperimentConfig } from './config';
-import { writeDisagreementSample } from './disagreement-sample';
+import { createBlockEnds } from './block-ends';
+import type { Block, ExperimentConfig } from './config';
+import { forgetSamples } from './disagreement-sample';
 import { remoteRunId, type PlannedRun } from './plan';
-import { remoteRunJson } from './remote-run';
+import { recordedRun } from './recorded-run';
 import { commonFolder, runConfig } from './run-config';
-import { createRunQueue } from './run-queue';
-import { hasBegun, runsFolder, writeFailedRun, writeRunJson, writeRunsFile, type RunLine } from './runs-file';
-import { runTable } from './run-table';
+import { createRunProgress } from './run-progress';
+import { createRunQueue, type RunQueue } from './run-queue';
+import { createRunsSaver, hasBegun, runsFolder } from './runs-file';
 import { sayOnce } from './run-warnings';
 import { startScorers, type RunningScorers } from './scorers';
-import { localWorker, remoteWorker, type Worker } from './trainers';
+import { localWorker, remoteWorker, type RunTask, type Worker } from './trainers';
 
 /** Where an experiment runs. */
 export interface Execution {
@@ -30,6 +26,8 @@ export interface Execution {
   trainers?: string[];
   /** True to go on with runs that trainer services may have begun. */
   resume: boolean;
+  /** The blocks whose reward models are compared when their runs have ended. */
+  compared: Block[];
   services: LocalServices;
   context: Context;
 }
@@ -48,146 +46,98 @@ export async function executeRuns(
   todo: PlannedRun[],
   execution: Execution,
 ): Promise<void> {
-  const { out, trainers, services, context } = execution;
+  const { out, services, context } = execution;
+  const { terminal } = context;
+  const isRemote = execution.trainers !== undefined;
+  const over = new AbortController();
+  const signal = AbortSignal.any([context.signal, over.signal]);
   await makeFolder(runsFolder(out));
+  await forgetSamples(out, todo);
+  const runsFile = await createRunsSaver(out, plan, todo);
   const scorers = startScorers(services, config);
   const workers = await startWorkers(config, todo, scorers, execution);
-  const left = new Map([...groupBy(todo, ({ block }) => block)].map(([block, { length }]) => [block, length]));
-  const iterations = todo.reduce((sum, { method }) => sum + method.ppo.iterations, 0);
-  const progress = context.terminal.progress('experiment', iterations, 'iterations');
-  const onWarnings = sayOnce(context.terminal.note);
   const queue = createRunQueue(todo);
+  const blockEnds = createBlockEnds(plan, todo, { ...execution, scorers, signal });
+  const progress = createRunProgress(terminal, plan, todo);
+  const onWarnings = sayOnce(terminal.note);
+  const doRun: DoRun = async (worker, planned, isHandedOver) => {
+    const shown = progress.begin(planned);
+    const request = await runRequest(planned, isHandedOver, { config, scorers, execution });
+    const task = { ...request, isHandedOver, signal, onWarnings, ...shown };
+    const lost = await recordedRun(worker, planned, task, { out, isRemote, terminal });
+    if (lost) {
+      shown.giveBack();
+      return lost;
+    }
+    const isTableDue = shown.end();
+    const lines = await runsFile.save();
+    await blockEnds.runEnded(planned.block);
+    if (isTableDue) progress.showTable(lines);
+    return undefined;
+  };
+  try {
+    const work = shareOut(queue, workers, doRun, execution).then(blockEnds.endOthers);
+    await Promise.race([work, scorers.failed]);
+  } catch (error) {
+    const remote = isRemote ? '; what trainer services have begun goes on there, see surefoot runs list' : '';
+    throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}${remote}`) : error;
+  } finally {
+    over.abort();
+    queue.close();
+    for (const worker of workers) worker.close();
+    progress.finish();
+    await runsFile.saved();
+  }
+}
+
+/** Does a run. @returns why its worker is lost, where it is for another */
+type DoRun = (worker: Worker, planned: PlannedRun, isHandedOver: boolean) => Promise<DomainError | undefined>;
+
+/** Has every worker take one run after the other. One that is lost gets no more, and its run is done by another. */
+async function shareOut(
+  queue: RunQueue<PlannedRun>,
+  workers: Worker[],
+  doRun: DoRun,
+  { out, context }: Execution,
+): Promise<void> {
   const handedOver = new Set<PlannedRun>();
   let serving = workers.length;
-  let finished = 0;
-  const tablesAfter = tenths(todo.length);
-  let tableAt = -Infinity;
-  const onStage: RunWatcher['onStage'] = (stage) => {
-    const doing = stage ? `, ${stage.name} ${stage.done}/${stage.total}` : '';
-    progress.advance(0, `${finished}/${todo.length} runs${doing}`);
-  };
-  const work = async (worker: Worker) => {
-    for (let planned = await queue.take(); planned; planned = await queue.take()) {
-      let seen = 0;
-      const onIteration = ({ iteration }: IterationEvent) => {
-        progress.advance(iteration - seen, `${finished}/${todo.length} runs`);
-        seen = iteration;
-      };
-      const isHandedOver = handedOver.has(planned);
-      const watcher = { onIteration, onStage, onWarnings };
-      const lost = await doRun(worker, planned, { config, scorers, execution, isHandedOver, ...watcher });
-      if (lost) {
-        progress.advance(-seen, `${finished}/${todo.length} runs`);
-        handedOver.add(planned);
-        queue.giveBack(planned);
-        return retire(worker, lost);
-      }
-      queue.done();
-      const count = (finished += 1);
-      progress.advance(planned.method.ppo.iterations - seen, `${finished}/${todo.length} runs`);
-      const lines = await saveRuns();
-      left.set(planned.block, left.get(planned.block)! - 1);
-      if (left.get(planned.block) === 0) await endBlock(planned);
-      if (!tablesAfter.has(count) || performance.now() - tableAt < tableEveryMs) continue;
-      tableAt = performance.now();
-      context.terminal.note(tableSoFar(lines, plan));
-    }
-  };
   const retire = ({ name }: Worker, lost: DomainError) => {
     serving -= 1;
     if (serving > 0) return context.terminal.note(`warning: ${name} gets no more runs: ${lost.message}`);
     const message = `no trainer is left, the last: ${lost.message}; go on with --resume --out ${out}`;
     throw new DomainError('unavailable', message, { cause: lost });
   };
-  // One at a time: a later write must not be overtaken by an earlier one.
-  let saving = Promise.resolve<RunLine[]>([]);
-  const saveRuns = () => (saving = saving.then(() => writeRunsFile(out, plan)));
-  // One at a time too: blocks note what their members say in one file.
-  let ending = Promise.resolve();
-  const endBlock = (last: PlannedRun) =>
-    (ending = ending.then(async () => {
-      if (!trainers) await sampleDisagreement(last, scorers, execution);
-      if (queue.waiting() > 0) await scorers.release(last.block);
-    }));
-  try {
-    await Promise.race([Promise.all(workers.map(work)), scorers.failed]);
-  } catch (error) {
-    const remote = trainers ? '; what trainer services have begun goes on there, see surefoot runs list' : '';
-    throw context.signal.aborted ? new Interrupted(`interrupted: go on with --resume --out ${out}${remote}`) : error;
-  } finally {
-    queue.close();
-    for (const worker of workers) worker.close();
-    progress.finish();
-    await saving.catch(() => undefined);
-  }
+  const work = async (worker: Worker) => {
+    for (let planned = await queue.take(); planned; planned = await queue.take()) {
+      const lost = await doRun(worker, planned, handedOver.has(planned));
+      if (lost) {
+        handedOver.add(planned);
+        queue.giveBack(planned);
+        return retire(worker, lost);
+      }
+      queue.done();
+    }
+  };
+  await Promise.all(workers.map(work));
 }
 
-const tableEveryMs = 10_000;
-
-/** After how many of `runs` runs the table so far is shown: about every tenth of them, but not at the end. */
-export function tenths(runs: number): Set<number> {
-  const counts = Array.from({ length: 9 }, (_, i) => Math.ceil(((i + 1) * runs) / 10));
-  return new Set(counts.filter((count) => count < runs));
-}
-
-function tableSoFar(lines: RunLine[], plan: PlannedRun[]): string {
-  return `so far, ${lines.length} of ${plan.length} runs:\n${runTable(methodSummaries(lines))}`;
-}
-
-/** For the report: what the members say of the same responses. The runs count without it. */
-async function sampleDisagreement(
-  { id, block }: PlannedRun,
-  scorers: RunningScorers,
-  { out, context }: Execution,
-): Promise<void> {
-  let scorer: Scorer | undefined;
-  try {
-    const { ensemble: addresses } = await scorers.addressesOf(block);
-    scorer = await remoteScorer(addresses.split(',')[0]!);
-    const { ensemble } = block;
-    const pairs = ensemble && 'folder' in ensemble ? await builtinPairsOf(ensemble.folder) : undefined;
-    await writeDisagreementSample(out, { runId: id, block: block.name, scorer, pairs });
-  } catch (error) {
-    if (!(error instanceof DomainError)) throw error;
-    context.terminal.note(`the report will not show how much the members disagree: ${error.message}`);
-  } finally {
-    scorer?.close();
-  }
-}
-
-/** Does a run, and records it. @returns why the trainer service is away, where the run is for another */
-async function doRun(
-  worker: Worker,
+/** What a worker is asked for. */
+async function runRequest(
   planned: PlannedRun,
-  options: {
-    config: ExperimentConfig;
-    scorers: RunningScorers;
-    execution: Execution;
-    isHandedOver: boolean;
-  } & RunWatcher,
-): Promise<DomainError | undefined> {
-  const { config, scorers, execution, isHandedOver, ...watcher } = options;
-  const { out, trainers, resume, context } = execution;
-  const request = runConfig(planned, config, {
-    dataFolder: trainers ? undefined : commonFolder(config),
-    addresses: await scorers.addressesOf(planned.block),
-    keepRollouts: config.keepRollouts,
-  });
-  const id = trainers ? remoteRunId(config.name, planned) : planned.id;
-  const begun = trainers ? resume || isHandedOver : await hasBegun(out, planned);
-  try {
-    const run = await worker.run({ id, config: request, begun, isHandedOver, signal: context.signal, ...watcher });
-    if (trainers) await writeRunJson(out, planned.id, remoteRunJson(run));
-    if (run.state === RunState.RUN_STATE_FAILED)
-      context.terminal.note(`run ${id} failed: ${run.error?.message ?? 'no reason given'}`);
-  } catch (error) {
-    if (!(error instanceof DomainError) || error.kind !== 'unavailable' || context.signal.aborted) throw error;
-    // The run has not failed: the service may even go on with it.
-    if (trainers) return error;
-    context.terminal.note(`run ${id} failed: ${error.message}`);
-    await writeFailedRun(out, planned, error.message);
-  }
-  return undefined;
+  isHandedOver: boolean,
+  { config, scorers, execution }: { config: ExperimentConfig; scorers: RunningScorers; execution: Execution },
+): Promise<Pick<RunTask, 'id' | 'config' | 'begun'>> {
+  const { out, trainers, resume } = execution;
+  return {
+    id: trainers ? remoteRunId(config.name, planned) : planned.id,
+    config: runConfig(planned, config, {
+      dataFolder: trainers ? undefined : commonFolder(config),
+      addresses: await scorers.addressesOf(planned.block),
+      keepRollouts: config.keepRollouts,
+    }),
+    begun: trainers ? resume || isHandedOver : await hasBegun(out, planned),
+  };
 }
 
 async function startWorkers(
@@ -196,8 +146,10 @@ async function startWorkers(
   scorers: RunningScorers,
   { out, workers, trainers, services }: Execution,
 ): Promise<Worker[]> {
+  const [first] = todo;
+  if (!first) return [];
   if (trainers) return trainers.map(remoteWorker);
-  const { ensemble, judge } = await scorers.addressesOf(todo[0]!.block);
+  const { ensemble, judge } = await scorers.addressesOf(first.block);
   const env = {
     SUREFOOT_RUNS_DIR: realpathSync(runsFolder(out)),
     SUREFOOT_DATA_DIR: commonFolder(config),

@@ -40,7 +40,7 @@ export async function writeReport(folders: string[], page?: string): Promise<Wri
     title: experiments[0]?.experiment?.config.name ?? basename(resolve(first)),
     report,
     runs,
-    disagreement: await readDisagreements(folders),
+    disagreement: await readDisagreements(experiments),
     rewardBench: await readRewardBench([first, dirname(html)]),
     samples: await readRunSamples(experiments, report.measure),
     config: await readConfigurations(folders),

@@ -7,6 +7,7 @@ import { machine, threadsOfEach } from '../compute/machine';
 import { withClaim, type Claim } from '../local/pid-file';
 import { withLocalServices } from '../local/services';
 import type { ExperimentConfig, Block } from './config';
+import { runToSample } from './disagreement-sample';
 import { executeRuns } from './execute';
 import { recordedThreads, writeExperimentFile } from './experiment-file';
 import { planRuns, remoteRunId, runOfIndex, type PlannedRun } from './plan';
@@ -61,6 +62,10 @@ export async function runExperiment(
     for (const planned of plan) remoteRunId(config.name, planned); // refused before anything starts
   else await refuseUnreadable(config);
   const wanted = index === undefined ? plan : [runOfIndex(plan, index)];
+  // Trainer services keep the responses, and one member disagrees with none.
+  const compared = config.blocks.filter(
+    (block, i) => !trainers && ensembles[i]!.members > 1 && wanted.some((planned) => planned.block === block),
+  );
   const judge = config.judge && (await describeJudge(config.judge));
   const workers = index === undefined ? Math.min(options.workers, plan.length) : 1;
   // By the configuration, not by what is left to do or which run is wanted, so that all compute as the experiment began.
@@ -77,13 +82,13 @@ export async function runExperiment(
       resume: resume || index !== undefined,
       shared: index !== undefined,
     });
-    const completed = new Set(
-      (await collectRuns(out, plan)).filter(({ status }) => status === 'completed').map((line) => line.index),
-    );
+    const ended = await collectRuns(out, plan);
+    const completed = new Set(ended.filter(({ status }) => status === 'completed').map((line) => line.index));
     const todo = wanted.filter((planned) => !completed.has(planned.index));
-    if (todo.length > 0)
+    const unsampled = await Promise.all(compared.map(({ name }) => runToSample(out, name, ended)));
+    if (todo.length > 0 || unsampled.some((run) => run !== undefined))
       await withLocalServices(join(out, 'logs', part ?? ''), { claim: held, backend, threads, context }, (services) =>
-        executeRuns(config, plan, todo, { ...options, services, context }),
+        executeRuns(config, plan, todo, { ...options, compared, services, context }),
       );
     return { plan, lines: await writeRunsFile(out, plan) };
   };

@@ -22,13 +22,16 @@ export type EvaluationLine = z.output<typeof evaluationLine>;
 
 const responsesShown = 5;
 
+/** Where a run's responses stand, before and after training. */
+export const evaluationPath = (runFolder: string) => join(runFolder, 'evaluation.jsonl.gz');
+
 /**
  * The evaluation that a run's folder holds; nothing where it holds none.
  *
  * @throws DomainError failed_precondition where it is damaged: what is left would not be the run's
  */
 export async function* readEvaluation(runFolder: string): AsyncGenerator<EvaluationLine> {
-  const path = join(runFolder, 'evaluation.jsonl.gz');
+  const path = evaluationPath(runFolder);
   if (!existsSync(path)) return;
   for await (const { line, value, problem } of readJsonLines(path)) {
     const { data } = evaluationLine.safeParse(value);

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { tenths } from './execute';
+import { tenths } from './run-progress';
 
 test.each([
   [1, []],
