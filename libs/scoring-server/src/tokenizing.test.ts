@@ -25,7 +25,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const rollout = (response: string) => ({ prompt: 'a', response, truncated: false });
 
 test('a text with which a pattern finds no end is refused; those beside and after it are answered', async () => {
-  const tokenizing = startTokenizing({ ms: 500, msPerCharacter: 0 });
+  const tokenizing = startTokenizing({ ms: 1_500, msPerCharacter: 0 });
   await tokenizing.load(folder);
   const texts = ['b', `${'xyzzy'.repeat(40)}!`, 'c'];
   const answers = await Promise.allSettled(texts.map((text) => tokenizing.encode(rollout(text), 500)));
