@@ -2,6 +2,7 @@ import { access, constants, lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
 import { fileError, makeFolder, publishFolder, readJson, writeFileAtomically } from '@surefoot/files';
+import { ppoDefaults } from '@surefoot/ppo';
 import { readMetrics } from './metrics-file';
 import { isOwnedElsewhere } from './ownership';
 import type { Run } from './run';
@@ -71,10 +72,9 @@ export async function readSettings(folder: string): Promise<RunSettings | undefi
   const { ppo, ...rest } = settings as RunSettings;
   if (!ppo)
     throw new DomainError('failed_precondition', `${join(folder, runFiles.config)} does not hold a run's settings`);
-  // Runs of before there was a choice have these.
+  // What a run of before there was a choice does not name is as it was then: a setting that comes later has that as its default.
   const since = { lora: null, weights: 'auto' as const };
-  const ppoSince = { learningRateSchedule: 'constant' as const, adamEpsilonMode: 'outside' as const };
-  return { ...since, ...rest, ppo: { ...ppoSince, ...ppo, weightClampMax: ppo.weightClampMax ?? Infinity } };
+  return { ...since, ...rest, ppo: { ...ppoDefaults, ...ppo, weightClampMax: ppo.weightClampMax ?? Infinity } };
 }
 
 /** A run as its folder tells, of whichever process; undefined where there is no such run. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { resolvePpoConfig } from '@surefoot/ppo';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import type { ExperimentConfig } from './config';
 import { experimentPath, writeExperimentFile } from './experiment-file';
 
@@ -63,4 +63,14 @@ describe('of several who share a folder', () => {
     await expect(share(2)).rejects.toThrow(/the same configuration$/);
     await expect(writeExperimentFile(out, config, surroundings, { resume: true })).rejects.toThrow('seed');
   });
+});
+
+test('an experiment of before there were learning-rate schedules goes on with a constant rate, and with no other', async () => {
+  await writeExperimentFile(out, config, surroundings, { resume: false });
+  const { methods, ...rest } = (await written()) as { methods: Record<string, unknown>[] };
+  for (const name of ['learningRateSchedule', 'adamEpsilonMode']) delete methods[0]![name];
+  await writeFile(experimentPath(out), stringify({ ...rest, methods }));
+  await share(0);
+  config.methods[0]!.ppo.learningRateSchedule = 'linear';
+  await expect(share(0)).rejects.toThrow('other values of methods:');
 });

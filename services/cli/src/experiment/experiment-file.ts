@@ -5,6 +5,7 @@ import { isAbsolute, join, relative, sep } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@surefoot/errors';
 import { digestFile, digestText, fileError, writeFileAtomically } from '@surefoot/files';
+import { ppoDefaults } from '@surefoot/ppo';
 import { stringify } from 'yaml';
 import { readYaml } from '../options-file';
 import { version } from '../version';
@@ -49,7 +50,7 @@ export async function writeExperimentFile(
   if (!shared && !begun) return writeFileAtomically(path, stringify(content));
   if (!resume)
     throw new DomainError('already_exists', `${out} holds an experiment already: add --resume or choose another --out`);
-  const before = ((await readYaml(path)) ?? {}) as Record<string, unknown>;
+  const before = withDefaults(((await readYaml(path)) ?? {}) as Record<string, unknown>);
   const differing = differences(content, before);
   if (differing.length > 0)
     throw new DomainError(
@@ -80,6 +81,12 @@ export async function recordedThreads(out: string): Promise<number | undefined> 
   const { resolved } = ((await readYaml(experimentPath(out))) ?? {}) as { resolved?: { threads?: unknown } };
   const threads = resolved?.threads;
   return Number.isSafeInteger(threads) && Number(threads) > 0 ? Number(threads) : undefined;
+}
+
+/** An experiment's file names every setting of its time; those that came later have the default, which is what was done then. */
+function withDefaults({ methods, ...rest }: Record<string, unknown>): Record<string, unknown> {
+  if (!Array.isArray(methods)) return { ...rest, methods };
+  return { ...rest, methods: methods.map((method: object) => ({ ...ppoKeys(ppoDefaults), ...method })) };
 }
 
 /** Names of the values that differ, with both where they are texts. */
