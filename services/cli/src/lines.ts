@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Context } from './command';
 import { Interrupted, throwIfInterrupted, UsageError } from './failure';
 import { option, output, text } from './option';
+import { plainWords } from './plain-words';
 import { toJson, type Terminal } from './terminal';
 
 /** `--in`, for commands that read lines. @param line what one holds, for the help */
@@ -55,7 +56,7 @@ export async function readLines<Schema extends z.ZodType>(
   for await (const { number: line, place, value, problem } of readRows(file)) {
     const where = `${inputName(file)} ${place}`;
     if (problem) throw new DomainError('invalid_argument', `${where}: ${problem}`);
-    const { success, data, error } = schema.safeParse(value);
+    const { success, data, error } = schema.safeParse(value, { error: plainWords });
     if (!success) throw new DomainError('invalid_argument', `${where}: ${firstProblem(error)}`);
     rows.push({ line, value: data });
   }
@@ -139,5 +140,5 @@ function firstProblem(error: z.ZodError): string {
   const issue = error.issues[0];
   if (!issue) return 'wrong form';
   const key = issue.path.join('.');
-  return `${key ? `${key}: ` : ''}${issue.message.replace(/^Invalid input: /, '')}`;
+  return `${key ? `${key}: ` : ''}${issue.message}`;
 }

@@ -79,9 +79,11 @@ export function checkIds(
       'invalid_argument',
       `${where}: the token id ${wrong} is outside the vocabulary of ${vocabularySize}`,
     );
-  if (ids.length + room > maxPositions)
+  if (ids.length + room > maxPositions) {
+    const [more, remedy] = room > 0 ? [` and ${room} new ones`, ' or lower --max-new-tokens'] : ['', ''];
     throw new DomainError(
       'invalid_argument',
-      `${where}: ${ids.length} tokens${room > 0 ? ` and ${room} new ones` : ''}, the model has ${maxPositions} positions`,
+      `${where}: ${ids.length} tokens${more}, the model has ${maxPositions} positions: shorten the text${remedy}`,
     );
+  }
 }

@@ -1,8 +1,8 @@
 import { readText } from '@surefoot/files';
 import { parse } from 'yaml';
-import type { z } from 'zod';
 import { UsageError } from './failure';
 import { flagName, type OptionSpecs } from './option';
+import { plainWords } from './plain-words';
 
 /**
  * The options of a command: flags over the values of a `--config` file over the environment over defaults.
@@ -22,8 +22,8 @@ export async function readOptions(
   const options: Record<string, unknown> = {};
   for (const [name, { schema, variable }] of Object.entries(specs)) {
     const fromEnvironment = (variable && env[variable]) || undefined;
-    const { success, data, error } = schema.safeParse(values[name] ?? fromEnvironment);
-    const reasons = () => error!.issues.map(messageOf).join(', ');
+    const { success, data, error } = schema.safeParse(values[name] ?? fromEnvironment, { error: plainWords });
+    const reasons = () => [...new Set(error!.issues.map(({ message }) => message))].join(', ');
     if (success) options[name] = data;
     else if (values[name] === undefined && fromEnvironment) problems.push(`${variable} ${reasons()}`);
     else if (values[name] === undefined) problems.push(`${flagName(name)} is required`);
@@ -31,11 +31,6 @@ export async function readOptions(
   }
   if (problems.length > 0) throw new UsageError(`${problems.join('; ')} (see surefoot ${command} --help)`);
   return options;
-}
-
-/** What is wrong with a value; of one that must be among several, the library's words say it in code. */
-function messageOf(issue: z.core.$ZodIssue): string {
-  return issue.code === 'invalid_value' ? `must be one of ${issue.values.join(', ')}` : issue.message;
 }
 
 async function readOptionsFile(specs: OptionSpecs, file: string): Promise<Record<string, unknown>> {
@@ -60,9 +55,9 @@ export async function readYaml(file: string): Promise<unknown> {
   try {
     return parse(content);
   } catch (error) {
-    throw new UsageError(`${file} is neither YAML nor JSON: ${(error as Error).message.split('\n')[0]}`, {
-      cause: error,
-    });
+    // What follows the first line shows the place.
+    const [reason] = (error as Error).message.split(/:?\n/);
+    throw new UsageError(`${file} is neither YAML nor JSON: ${reason}`, { cause: error });
   }
 }
 

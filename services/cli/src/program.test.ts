@@ -81,6 +81,15 @@ describe('options', () => {
     await writeFile(file, 'in: x\nmaxTokens: 7\n');
     await expect(options('--config', file)).rejects.toThrow(`${file}: unknown maxTokens`);
   });
+  test.each([
+    ['in: 3\n', '--in must be text'],
+    ['in: x\nraw: 3\n', '--raw must be true or false'],
+    ['in: [\n', /is neither YAML nor JSON: .* at line \d+, column \d+$/],
+  ])('what is wrong in an options file is said in plain words: %j', async (content, message) => {
+    const file = join(folder, 'options');
+    await writeFile(file, content);
+    await expect(options('--config', file)).rejects.toThrow(message);
+  });
   test.each([[['nothing']], [['group']], [['group', 'nothing']], [[]]])('%j names no command', async (words) => {
     await expect(run(...words)).rejects.toBeInstanceOf(UsageError);
   });

@@ -69,11 +69,12 @@ describe('an experiment', () => {
     [{ prompts: 'nowhere.jsonl' }, 'nowhere.jsonl does not exist'],
     [{ prompts: 'task' }, 'task is a folder, no file'],
     [{ judge: 'task/prompts.jsonl' }, 'prompts.jsonl is no folder'],
-    [{ runs: 0 }, 'runs'],
+    [{ runs: 0 }, 'runs: must be at least 1'],
+    [{ runs: undefined }, 'runs: is missing'],
     [{ judge: undefined, gold: undefined }, 'a judge or gold is needed'],
-    [{ blocks: [] }, 'blocks'],
+    [{ blocks: [] }, 'blocks: must not be empty'],
     [{ blocks: [{ name: 'A b', ensemble: 'ensemble' }] }, 'blocks.0.name'],
-    [{ policy: 3 }, 'policy: expected string'],
+    [{ policy: 3 }, 'policy: must be text'],
   ])('with %j is refused by name', async (change, message) => {
     const file = await write({ ...example, ...change });
     await expect(readExperiment(file)).rejects.toThrow(message);

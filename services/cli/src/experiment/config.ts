@@ -4,6 +4,7 @@ import { DomainError } from '@surefoot/errors';
 import type { PpoConfig } from '@surefoot/ppo';
 import { z } from 'zod';
 import { readYaml } from '../options-file';
+import { plainWords } from '../plain-words';
 import { builtinTaskSchema, type BuiltinTaskFiles, type BuiltinTaskSettings } from './builtin-task';
 import { resolvePpoKeys } from './ppo-keys';
 
@@ -104,7 +105,11 @@ const shared = {
     .looseObject({ members: z.record(z.string(), z.int().nullable()), digests: digests.optional() })
     .optional(),
 };
-const block = z.strictObject({ name, ensemble: path.optional(), address: z.string().regex(hostPort).optional() });
+const block = z.strictObject({
+  name,
+  ensemble: path.optional(),
+  address: z.string().regex(hostPort, 'must be HOST:PORT').optional(),
+});
 const experimentSchema = z.strictObject({
   ...shared,
   blocks: z.array(block).min(1),
@@ -216,12 +221,12 @@ export function withFlags<Content extends { seed: number; weights?: ExperimentCo
 }
 
 function check<Schema extends z.ZodType>(schema: Schema, content: unknown, file: string): z.output<Schema> {
-  const { success, data, error } = schema.safeParse(content);
+  const { success, data, error } = schema.safeParse(content, { error: plainWords });
   if (success) return data;
   const problems = error.issues.map((issue) => {
     const key = issue.path.join('.');
     if (issue.code === 'unrecognized_keys') return `unknown ${[key, issue.keys.join(', ')].filter(Boolean).join(': ')}`;
-    return `${key || 'the file'}: ${issue.message.replace(/^Invalid input: /, '')}`;
+    return `${key || 'the file'}: ${issue.message}`;
   });
   throw new DomainError('invalid_argument', `${file}: ${problems.join('; ')}`);
 }
