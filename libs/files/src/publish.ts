@@ -82,6 +82,8 @@ export async function makeFolder(path: string): Promise<void> {
     if (!existsSync(topmost)) await mkdir(topmost).catch(unlessExisting);
     await mkdir(target, { recursive: true });
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new DomainError('failed_precondition', `cannot write ${path}: it is a file, no folder`, { cause: error });
     throw fileError(error, 'write', path);
   }
 }

@@ -110,6 +110,16 @@ describe('an experiment', () => {
     expect(await recordedThreads(out)).toBe(2);
     const other = { ...config, runs: 4 };
     await expect(writeExperimentFile(out, other, surroundings, { resume: true })).rejects.toThrow('runs');
+    const [first, ...others] = config.methods;
+    const methods = [
+      [{ ...first!, ppo: { ...first!.ppo, iterations: 7 } }, ...others],
+      [...config.methods, { ...first!, name: 'one-more' }],
+      [...config.methods].reverse(),
+    ];
+    for (const [i, says] of ['of methods.iterations:', 'of methods.one-more:', 'of methods:'].entries())
+      await expect(
+        writeExperimentFile(out, { ...config, methods: methods[i]! }, surroundings, { resume: true }),
+      ).rejects.toThrow(says);
     // What is left out differs as much as what is added.
     const whole = { ...config, lora: undefined, weights: undefined };
     await expect(writeExperimentFile(out, whole, surroundings, { resume: true })).rejects.toThrow(

@@ -72,5 +72,5 @@ test('an experiment of before there were learning-rate schedules goes on with a 
   await writeFile(experimentPath(out), stringify({ ...rest, methods }));
   await share(0);
   config.methods[0]!.ppo.learningRateSchedule = 'linear';
-  await expect(share(0)).rejects.toThrow('other values of methods:');
+  await expect(share(0)).rejects.toThrow('other values of methods.learningRateSchedule (constant, now linear):');
 });

@@ -96,8 +96,22 @@ function differences(now: Record<string, unknown>, before: Record<string, unknow
     if (isDeepStrictEqual(value, old)) return [];
     if (key === 'resolved')
       return differences(value as Record<string, unknown>, (old ?? {}) as Record<string, unknown>);
-    return typeof value === 'string' && typeof old === 'string' ? [`${key} (${old}, now ${value})`] : [key];
+    if (typeof value === 'string' && typeof old === 'string') return [`${key} (${old}, now ${value})`];
+    const within = key === 'methods' ? differencesOfMethods(value, old) : [];
+    return within.length > 0 ? within.map((name) => `${key}.${name}`) : [key];
   });
+}
+
+/** Names of the methods that only one has, and of what differs in those that both have; none where it is their order. */
+function differencesOfMethods(now: unknown, before: unknown): string[] {
+  const byName = (methods: unknown) =>
+    new Map((Array.isArray(methods) ? methods : []).map((method: Record<string, unknown>) => [method['name'], method]));
+  const [ours, theirs] = [byName(now), byName(before)];
+  const found = [...new Map([...ours, ...theirs]).keys()].flatMap((name) => {
+    const [one, other] = [ours.get(name), theirs.get(name)];
+    return one && other ? differences(one, other) : [String(name)];
+  });
+  return [...new Set(found)];
 }
 
 async function holdsRuns(out: string): Promise<boolean> {
