@@ -39,7 +39,9 @@ export interface Comparison {
     /** Unpaired: over all runs. */
     fisherP: number;
   };
-  /** The mean final KLs match within 15 %. */
+  /** Mean final KLs of the pairs, nats; null without a pair. */
+  pairedKl: { a: number | null; b: number | null };
+  /** These match within 15 %. */
   klMatched: boolean;
   /** Where each pays its KL penalty, if in different places: then nothing is claimed. Absent where it is one place, or not known. */
   klPlacements?: { a: string; b: string };
@@ -78,7 +80,11 @@ export function compareMethods(a: MethodRuns, b: MethodRuns, options: Comparison
     a: finiteOrNull(standardDeviation(gainsA)),
     b: finiteOrNull(standardDeviation(gainsB)),
   };
-  const klMatched = isKlMatched(a.summary.kl.mean, b.summary.kl.mean);
+  const pairedKl = {
+    a: meanKl(completed.map(([own]) => own)),
+    b: meanKl(completed.map(([, other]) => other)),
+  };
+  const klMatched = isKlMatched(pairedKl.a, pairedKl.b);
   const klPlacements = differingPlacements(a.name, b.name, options.klPlacements);
   const [failedA, failedB] = [a.summary.failed, b.summary.failed];
   return {
@@ -96,6 +102,7 @@ export function compareMethods(a: MethodRuns, b: MethodRuns, options: Comparison
     brownForsythe: { F: finiteOrNull(F), p: finiteOrNull(p) },
     pitmanMorganP: finiteOrNull(pitmanMorgan(gainsA, gainsB)),
     worse: compareWorse(a.summary, b.summary, pairs),
+    pairedKl,
     klMatched,
     ...(klPlacements && { klPlacements }),
     verdict: decideVerdict({
@@ -117,6 +124,10 @@ export function constantOf({ a, b, pairedSd }: Comparison): string[] {
 
 function gainsOf(outcomes: readonly Outcome[]): number[] {
   return completedValues(outcomes, ({ gain }) => gain);
+}
+
+function meanKl(outcomes: readonly Outcome[]): number | null {
+  return finiteOrNull(mean(completedValues(outcomes, ({ kl }) => kl)));
 }
 
 /** What is gained on data sets like these: pairs of one data set have much in common, so that each counts once. */

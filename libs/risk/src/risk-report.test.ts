@@ -115,6 +115,18 @@ describe('the verdict', () => {
       'aware and vanilla ended at different mean KLs (3.50 and 3.00 nats): not a fair comparison',
     ]);
   });
+  test('compares the KLs of the pairs: runs without a partner are no part of it', () => {
+    const pairs = experiment(40, { vanilla: 1, aware: 0.2 }, { vanilla: 3, aware: 3.6 });
+    const alone = experiment(80, { vanilla: 1, aware: 0.2 }, { vanilla: 4.2, aware: 3.6 }).slice(80);
+    const report = riskReport([...pairs, ...alone.filter(({ method }) => method === 'vanilla')], { replicates: 500 });
+    expect(report.methods.vanilla!.kl.mean).toBeCloseTo(3.6);
+    const pairedKl = { a: expect.closeTo(3), b: expect.closeTo(3.6) };
+    expect(report.comparisons[0]).toMatchObject({ pairs: 40, pairedKl, klMatched: false, verdict: 'not comparable' });
+    expect(verdictTexts(report)[0]!.headline).toContain('their mean final KLs are 3.60 and 3.00 nats');
+    expect(report.warnings.filter((warning) => warning.includes('partner'))).toEqual([
+      'vanilla: 40 runs without a partner of aware, left out of their paired comparison',
+    ]);
+  });
   test('is withheld where the methods pay their KL penalty in different places, however many or few runs there are', () => {
     const report = (count: number, klPlacements: Record<string, string>) =>
       riskReport(experiment(count, { vanilla: 1, aware: 0.2 }), { replicates: 500, klPlacements });
@@ -274,7 +286,7 @@ describe('failed and cancelled runs', () => {
     const uneven = [line('vanilla', 0, 0), line('aware', 0, 0), line('vanilla', 1, 2), line('aware', 1, 1)];
     const [text] = verdictTexts(riskReport([...uneven, line('vanilla', 2, 100), line('aware', 2, 0, failed)]));
     expect(text!.evidence).toContain(
-      'Over the 2 pairs gains varied by a standard deviation of 0.71 with aware and 1.41 with vanilla; variance ratio 4.00.',
+      'Over the 2 pairs gains varied by a standard deviation of 0.71 with aware and 1.41 with vanilla; variance ratio of vanilla to aware 4.00.',
     );
   });
   test('a cancelled run counts nowhere and is named', () => {

@@ -23,11 +23,11 @@ const evidence = (unit: number) => verdictTexts(riskReport(runs(unit), { replica
 describe('the figures of a verdict', () => {
   test('show two digits of standard deviations and widths in whatever unit the measure has', () => {
     expect(evidence(1)).toContain(
-      'a standard deviation of 0.17 with aware and 0.71 with vanilla; variance ratio 16.31',
+      'a standard deviation of 0.17 with aware and 0.71 with vanilla; variance ratio of vanilla to aware 16.31',
     );
     expect(evidence(1)).toContain("gained +0.14 (95 % interval −0.66 to +0.93) in the judge's score");
     expect(evidence(0.01)).toContain(
-      'a standard deviation of 0.0017 with aware and 0.0071 with vanilla; variance ratio 16.31',
+      'a standard deviation of 0.0017 with aware and 0.0071 with vanilla; variance ratio of vanilla to aware 16.31',
     );
     expect(evidence(0.01)).toContain('gained +0.001 (95 % interval −0.007 to +0.009)');
     expect(evidence(1e-4)).not.toMatch(/0\.00 /);

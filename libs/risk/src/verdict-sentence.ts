@@ -34,7 +34,7 @@ function comparisonText(report: RiskReport, comparison: Comparison): VerdictText
 }
 
 function headlineOf(comparison: Comparison, ownA: MethodSummary, ownB: MethodSummary): string {
-  const { a, b, klMatched, klPlacements, verdict } = comparison;
+  const { a, b, pairedKl, klMatched, klPlacements, verdict } = comparison;
   const constant = constantOf(comparison);
   switch (verdict) {
     case 'steadier':
@@ -49,7 +49,7 @@ function headlineOf(comparison: Comparison, ownA: MethodSummary, ownB: MethodSum
       if (klPlacements)
         return `${b} and ${a} are not comparable: they pay the KL penalty in different places (klPlacement ${klPlacements.b} and ${klPlacements.a}).`;
       if (!klMatched)
-        return `${b} and ${a} are not comparable: their mean final KLs are ${klText(ownB.kl.mean, ownA.kl.mean)} nats.`;
+        return `${b} and ${a} are not comparable: their mean final KLs are ${klText(pairedKl.b, pairedKl.a)} nats.`;
       return constant.length > 0
         ? `The steadiness of ${b} and ${a} is not comparable: every gain of ${constant.join(' is the same, and every gain of ')} is the same.`
         : `${b} and ${a} are not comparable: ${ownB.failed} and ${ownA.failed} of their runs failed.`;
@@ -60,7 +60,8 @@ function headlineOf(comparison: Comparison, ownA: MethodSummary, ownB: MethodSum
 
 /** What there is too little of. */
 function tooFewText({ pairs, rewardModels }: Comparison): string {
-  if (pairs < fewestPairs) return `${pairs} completed pairs, and at least ${fewestPairs} are needed`;
+  if (pairs < fewestPairs)
+    return `${pairs} completed ${pairs === 1 ? 'pair' : 'pairs'}, and at least ${fewestPairs} are needed`;
   return rewardModels < fewestUnits ? 'they share too few reward models' : 'too few of their gains differ';
 }
 
@@ -71,20 +72,20 @@ function klText(...kls: [number | null, number | null]): string {
 
 /** Of the pairs, as the ratio is, which may be fewer than the runs of each. */
 function spreadText(comparison: Comparison, ownA: MethodSummary, ownB: MethodSummary): string[] {
-  const { a, b, pairs, varianceRatio } = comparison;
+  const { a, b, pairs } = comparison;
   const { a: sdA, b: sdB } = comparison.pairedSd;
   if (sdA === null || sdB === null) return [];
   const decimals = decimalsFor([sdA, sdB]);
   return [
-    `${[ownA, ownB].every(({ gain }) => gain.n === pairs) ? 'Gains' : `Over the ${pairs} pairs gains`} varied by a standard deviation of ${sdB.toFixed(decimals)} with ${b} and ${sdA.toFixed(decimals)} with ${a}${ratioText(varianceRatio)}.`,
+    `${[ownA, ownB].every(({ gain }) => gain.n === pairs) ? 'Gains' : `Over the ${pairs} pairs gains`} varied by a standard deviation of ${sdB.toFixed(decimals)} with ${b} and ${sdA.toFixed(decimals)} with ${a}${ratioText(comparison)}.`,
   ];
 }
 
-function ratioText({ value, ci95 }: Comparison['varianceRatio']): string {
+function ratioText({ a, b, varianceRatio: { value, ci95 } }: Comparison): string {
   if (value === null) return '';
   const decimals = decimalsFor([value, ci95 && ci95[0]]);
   const format = (ratio: number) => ratio.toFixed(decimals);
-  return `; variance ratio ${format(value)}${interval(ci95, format)}`;
+  return `; variance ratio of ${a} to ${b} ${format(value)}${interval(ci95, format)}`;
 }
 
 function pairedGainText({ a, b, pairedGain: { mean, ci95, overBlocks } }: Comparison, report: RiskReport): string[] {

@@ -19,7 +19,7 @@ export function warningsOf(evidence: {
     ...trainerWarnings(runs.filter(({ status }) => status !== 'cancelled')),
     ...methods.flatMap(methodWarnings),
     ...others.flatMap((other) => pairWarnings(first, other)),
-    ...comparisons.flatMap((comparison) => comparisonWarnings(comparison, methods)),
+    ...comparisons.flatMap(comparisonWarnings),
   ];
 }
 
@@ -71,23 +71,25 @@ function pairWarnings(a: MethodRuns, b: MethodRuns): string[] {
   const unequal = pairs.filter(
     ([own, other]) => own.run.seed !== other.run.seed || own.run.member !== other.run.member,
   );
-  const unpaired = [a, b].map(({ name, outcomes }) => ({ name, alone: outcomes.length - pairs.length }));
+  const alone = (own: MethodRuns, other: MethodRuns) => {
+    const runs = own.outcomes.length - pairs.length;
+    return runs > 0
+      ? [`${own.name}: ${count(runs, 'run')} without a partner of ${other.name}, left out of their paired comparison`]
+      : [];
+  };
   return [
-    ...unpaired
-      .filter(({ alone }) => alone > 0)
-      .map(
-        ({ name, alone }) => `${name}: ${count(alone, 'run')} without a partner, left out of the paired comparisons`,
-      ),
+    ...alone(a, b),
+    ...alone(b, a),
     ...(unequal.length > 0
       ? [`${a.name} and ${b.name}: the partners of ${count(unequal.length, 'pair')} differ in seed or reward member`]
       : []),
   ];
 }
 
-function comparisonWarnings(comparison: Comparison, methods: readonly MethodRuns[]) {
-  const { a, b, pairs, rewardModels, klMatched, klPlacements, verdict } = comparison;
+function comparisonWarnings(comparison: Comparison) {
+  const { a, b, pairs, rewardModels, pairedKl, klMatched, klPlacements, verdict } = comparison;
   const constant = constantOf(comparison);
-  const kl = (name: string) => methods.find((method) => method.name === name)?.summary.kl.mean?.toFixed(2) ?? 'none';
+  const [klA, klB] = [pairedKl.a, pairedKl.b].map((kl) => kl?.toFixed(2) ?? 'none');
   const enough = pairs >= fewestPairs;
   return [
     ...(klPlacements
@@ -95,9 +97,9 @@ function comparisonWarnings(comparison: Comparison, methods: readonly MethodRuns
           `${b} and ${a} pay the KL penalty in different places (klPlacement ${klPlacements.b} and ${klPlacements.a}): what differs may be due to that`,
         ]
       : []),
-    ...(klMatched
+    ...(klMatched || pairs === 0
       ? []
-      : [`${b} and ${a} ended at different mean KLs (${kl(b)} and ${kl(a)} nats): not a fair comparison`]),
+      : [`${b} and ${a} ended at different mean KLs (${klB} and ${klA} nats): not a fair comparison`]),
     ...(enough && klMatched && rewardModels < fewestUnits
       ? [`${b} and ${a}: the runs share too few reward models for an interval of the variance ratio`]
       : []),
