@@ -15,11 +15,12 @@ const correlation = (a, b) =>
   mean(a.map((x, i) => (x - mean(a)) * (b[i] - mean(b)))) /
   Math.sqrt(mean(a.map((x) => (x - mean(a)) ** 2)) * mean(b.map((x) => (x - mean(b)) ** 2)));
 
-for (const folder of process.argv.slice(2)) {
+function describeFolder(folder) {
   const [, gold] = /^gold: (.*)$/m.exec(readFileSync(join(folder, 'experiment.yaml'), 'utf8')) ?? [];
-  if (!gold) throw new Error(`${folder}: no experiment on the built-in task: its experiment.yaml names no gold`);
+  if (!gold) throw new Error('its experiment.yaml names no gold');
   const isWhole = wholeSentences(resolve(folder, gold));
   const runs = lines(readFileSync(join(folder, 'runs.jsonl'), 'utf8')).filter(({ status }) => status === 'completed');
+  if (runs.length === 0) throw new Error('no run is completed');
   for (const method of new Set(runs.map((run) => run.method))) {
     const measured = runs.filter((run) => run.method === method).map((run) => measure(folder, run, isWhole));
     const [worse, better] = [true, false].map((isWorse) => measured.filter(({ gain }) => gain < 0 === isWorse));
@@ -72,3 +73,16 @@ function wholeSentences(goldFile) {
     );
   };
 }
+
+const folders = process.argv.slice(2);
+if (folders.length === 0 || folders.some((word) => word.startsWith('-'))) {
+  console.error('usage: node experiments/broken-sentences.mjs DIR…, folders of experiments on the built-in task');
+  process.exitCode = 2;
+} else
+  for (const folder of folders)
+    try {
+      describeFolder(folder);
+    } catch ({ message }) {
+      console.error(`broken-sentences: ${folder} is no whole experiment on the built-in task: ${message}`);
+      process.exitCode = 1;
+    }
