@@ -160,6 +160,6 @@ function gainsChart({ Plot, draw }: Drawing, { simulated }: BanditResult): Figur
     title: 'What it gains, and how often it ends worse',
     picture,
     caption:
-      'Over many draws of the reward models’ errors: the dot is the mean of the true gain, the thick bar the middle half, the thin one nine tenths. What lies left of the dashed 0 ended worse than the reference.',
+      'Over all draws of the reward models’ errors: the dot is the mean of the true gain, the thick bar the middle half, the thin one nine tenths. What lies left of the dashed 0 ended worse than the reference.',
   };
 }

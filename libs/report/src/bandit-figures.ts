@@ -1,5 +1,5 @@
 import { banditCharts, type BanditResult } from './bandit-charts';
-import { banditBody } from './bandit-section';
+import { banditBody, simulationText } from './bandit-section';
 import { createDrawing } from './drawing';
 import { page } from './page';
 import { svgFile, type SvgFile } from './svg-file';
@@ -10,10 +10,11 @@ import { svgFile, type SvgFile } from './svg-file';
  *
  * @param results each with at least one mode
  * @param options.kl mean KL of every mode to the reference, nats
+ * @param options.draws ensembles that were drawn
  */
 export async function banditFigures(
   results: readonly BanditResult[],
-  { kl }: { kl: number },
+  simulation: { kl: number; draws: number },
 ): Promise<{ page: string; figures: SvgFile[] }> {
   const drawing = await createDrawing();
   const figures = results.flatMap((result) =>
@@ -23,7 +24,7 @@ export async function banditFigures(
   );
   const section = {
     heading: 'A world of few responses',
-    introduction: `A simulation: possible responses (arms) whose true values are known, and reward models that are wrong about each by a known amount. Every mode is at a mean KL of ${kl} nats to the reference.`,
+    introduction: `A simulation: possible responses (arms) whose true values are known, and reward models that are wrong about each by a known amount. ${simulationText(simulation)}`,
     body: banditBody(drawing, results),
   };
   return {

@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { solveBandit } from './bandit-section';
+import { banditModes } from '@surefoot/risk';
+import { banditSection, solveBandit } from './bandit-section';
+import { createDrawing } from './drawing';
 
 const arms = { reference: [0.5, 0.5], means: [1, 0], variances: [0.09, 0.16] };
 const { policies, simulated } = solveBandit(
@@ -16,4 +18,17 @@ test('policies are those of the mode and the beta that were simulated: uwo, whic
 test('what a fixed step is worth at least with 95 % probability, by one reward model', () => {
   const d = policies[0]!.policy[0]! - 0.5;
   expect(policies[0]!.gainAtLeast).toBeCloseTo(d - Math.sqrt(2 * Math.log(20) * 0.25) * d, 12);
+});
+
+test('the section has what every mode chooses and gains, and says how it was simulated', async () => {
+  const { introduction, body } = banditSection(await createDrawing());
+  expect(introduction).toContain(
+    "a mean KL of 0.2 nats to the reference, over 1,000 draws of the reward models' errors.",
+  );
+  const charts = body.markup.split('<figure>').slice(1);
+  for (const kind of ['chooses', 'gains']) {
+    const own = charts.filter((chart) => chart.includes(`what each mode ${kind}<`));
+    expect(own).toHaveLength(2);
+    for (const chart of own) for (const mode of banditModes) expect(chart).toContain(`>${mode}`);
+  }
 });

@@ -3,7 +3,7 @@ import type { DisagreementScores } from './disagreement-charts';
 import { rowLabel, shortened, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { histogram, reach, type Bin } from './histogram';
-import { extent, numberFormat, percent, type NumberFormat } from './numbers';
+import { counted, extent, numberFormat, percent, type NumberFormat } from './numbers';
 
 type Texts = Pick<DisagreementScores, 'texts'> & { name: string };
 
@@ -24,9 +24,9 @@ export function againstChart(
     const median = quantile(ranges, 0.5);
     const style = { fill: `var(--series-${1 - i})`, fillOpacity: 0.75 };
     // Names may be alike; facets may not.
-    return { row: `${i}`, name, count: ranges.length, bins, highest, median, style };
+    return { row: `${i}`, name, count: ranges.length, bins, highest, median, style, farthest: beyond(ranges, name) };
   });
-  const words = rows.map(({ name, count, median }) => `${name} (${count} texts) median ${fixed(median)}`);
+  const words = rows.map(({ name, count, median }) => `${name} (${counted(count, 'text')}) median ${fixed(median)}`);
   const picture = draw(`Range of the members' scores: ${words.join('; ')}.`, {
     ...{ height: rows.length * 120 + 44, marginTop: 4, marginLeft: 20, marginRight: 24 },
     x: { label: 'largest less smallest score', nice: true, grid: true, ticks: 6 },
@@ -37,13 +37,14 @@ export function againstChart(
       return [
         Plot.rect(bins, {
           ...{ fy, x1: 'low', x2: 'high', y1: 0, y2: (bin: Bin) => (0.78 * bin.count) / highest, inset: 0.5, ...style },
-          title: (bin: Bin) => `${name}: ${fixed(bin.low)} to ${fixed(bin.high)}: ${bin.count} of ${count} texts`,
+          title: (bin: Bin) =>
+            `${name}: ${fixed(bin.low)} to ${fixed(bin.high)}: ${bin.count} of ${counted(count, 'text')}`,
         }),
-        Plot.link([median], {
+        Plot.link([within(median)], {
           ...{ fy, x1: (value: number) => value, x2: (value: number) => value, y1: 0, y2: 0.78 },
           ...{ stroke: 'currentColor', strokeDasharray: '3 3' },
         }),
-        rowLabel(Plot, row, `${shortened(name)}: median ${fixed(median)}, ${count} texts`),
+        rowLabel(Plot, row, `${shortened(name)}: median ${fixed(median)}, ${counted(count, 'text')}`),
       ];
     }),
   });
@@ -53,6 +54,6 @@ export function againstChart(
   return {
     title: 'Familiar texts and others',
     picture,
-    caption: `Ranges on ${against.name} above, on ${own.name} below; dashed the medians, each shape by its own highest bar. A range on the latter is wider than one on the former in ${percent(against.wider)} of all comparisons: 50 % would mean that the members are equally sure of both.${ratio}${beyond}`,
+    caption: `Ranges on ${against.name} above, on ${own.name} below; dashed the medians, each shape by its own highest bar. A range on the latter is wider than one on the former in ${percent(against.wider)} of all comparisons: 50 % would mean that the members are equally sure of both.${ratio}${rows.map(({ farthest }) => farthest).join('')}`,
   };
 }

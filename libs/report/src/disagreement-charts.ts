@@ -5,7 +5,7 @@ import { againstChart } from './disagreement-against-chart';
 import { correlationChart } from './disagreement-correlation-chart';
 import { distanceChart } from './disagreement-distance-chart';
 import { histogram, reach, type Bin } from './histogram';
-import { extent, numberFormat, type NumberFormat } from './numbers';
+import { counted, extent, numberFormat, type NumberFormat } from './numbers';
 
 /** How far the members are apart on one text, as far as it is drawn. */
 export interface Text {
@@ -105,7 +105,7 @@ function memberChart({ Plot, draw }: Drawing, texts: readonly Text[], text: Text
   const bottom = scores.length + 0.6;
   const [low, high] = extent(scores);
   const picture = draw(
-    `Scores of ${scores.length} members on the text ${text.id}: from ${fixed(low)} to ${fixed(high)}.`,
+    `Scores of ${counted(scores.length, 'member')} on the text ${text.id}: from ${fixed(low)} to ${fixed(high)}.`,
     {
       height: 18 * scores.length + 60,
       x: { label: 'score', nice: true, ticks: 6 },
@@ -150,7 +150,7 @@ function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[], { fixed }: 
   const { within, beyond } = reach(ranges, fixed);
   const bins = histogram(ranges.map(within));
   const picture = draw(
-    `Range of the members' scores over ${ranges.length} texts: median ${fixed(median)}, 95 % below ${fixed(high)}.`,
+    `Range of the members' scores over ${counted(ranges.length, 'text')}: median ${fixed(median)}, 95 % below ${fixed(high)}.`,
     {
       height: 240,
       x: { label: 'largest less smallest score', nice: true, ticks: 6 },
@@ -164,7 +164,7 @@ function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[], { fixed }: 
           inset: 0.5,
           fill: 'var(--series-1)',
           fillOpacity: 0.85,
-          title: ({ low, high, count }: Bin) => `${fixed(low)} to ${fixed(high)}: ${count} texts`,
+          title: ({ low, high, count }: Bin) => `${fixed(low)} to ${fixed(high)}: ${counted(count, 'text')}`,
         }),
         Plot.ruleX([median], { stroke: 'currentColor', strokeDasharray: '3 3' }),
         Plot.ruleY([0]),
@@ -174,6 +174,6 @@ function rangeChart({ Plot, draw }: Drawing, texts: readonly Text[], { fixed }: 
   return {
     title: 'How far apart on all texts',
     picture,
-    caption: `Range of the members' scores on each of ${ranges.length} texts; the dashed line is the median, ${fixed(median)}. Models that differ in their seed alone would all be at 0 if the data settled what is good.${beyond}`,
+    caption: `Range of the members' scores on each of ${ranges.length} texts; the dashed line is the median, ${fixed(median)}. Models that differ in their seed alone would all be at 0 if the data settled what is good.${beyond(ranges)}`,
   };
 }

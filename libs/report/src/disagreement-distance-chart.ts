@@ -2,7 +2,7 @@ import type { DisagreementScores, Text } from './disagreement-charts';
 import type { Drawing } from './drawing';
 import type { Figure } from './figure';
 import { reach } from './histogram';
-import { fixed, type NumberFormat } from './numbers';
+import { counted, fixed, type NumberFormat } from './numbers';
 
 const mostDots = 1000;
 
@@ -13,10 +13,8 @@ export function distanceChart(
   { from, spearman, groups }: NonNullable<DisagreementScores['distance']>,
   scores: NumberFormat,
 ): Figure {
-  const { end, within, beyond } = reach(
-    texts.map(({ range }) => range),
-    scores.fixed,
-  );
+  const ranges = texts.map(({ range }) => range);
+  const { end, within, beyond } = reach(ranges, scores.fixed);
   const every = Math.ceil(texts.length / mostDots);
   const dots = texts.filter((text, i) => text.distance !== undefined && i % every === 0);
   // A group of one distance still needs a width to be seen.
@@ -25,6 +23,7 @@ export function distanceChart(
     const centre = (group.from + group.to) / 2;
     return { ...group, centre, low: centre - half, high: centre + half };
   });
+  const middle = ({ median }: { median: number }) => within(median);
   const words = groups.map(({ to, median }) => `${scores.fixed(median)} up to ${fixed(to)}`);
   const correlation = spearman === null ? '' : ` Spearman's rank correlation ${fixed(spearman)}.`;
   const picture = draw(`Median range with growing distance: ${words.join(', ')}.${correlation}`, {
@@ -33,7 +32,12 @@ export function distanceChart(
     y: { label: 'largest less smallest score', grid: true, domain: [0, end], nice: true, ticks: 6 },
     marks: [
       Plot.rect(bands, {
-        ...{ x1: 'low', x2: 'high', y1: ({ quartiles }) => quartiles[0], y2: ({ quartiles }) => quartiles[1] },
+        ...{
+          x1: 'low',
+          x2: 'high',
+          y1: ({ quartiles }) => within(quartiles[0]),
+          y2: ({ quartiles }) => within(quartiles[1]),
+        },
         ...{ fill: 'var(--series-0)', fillOpacity: 0.3, rx: 2 },
       }),
       Plot.dot(dots, {
@@ -41,9 +45,9 @@ export function distanceChart(
         title: ({ id, distance, range }: Text) => `${id}: distance ${fixed(distance)}, range ${scores.fixed(range)}`,
       }),
       Plot.link(bands, {
-        ...{ x1: 'low', x2: 'high', y1: 'median', y2: 'median', stroke: 'var(--series-0)', strokeWidth: 3 },
+        ...{ x1: 'low', x2: 'high', y1: middle, y2: middle, stroke: 'var(--series-0)', strokeWidth: 3 },
         title: ({ from: start, to, texts: count, median }) =>
-          `${count} texts at ${fixed(start)} to ${fixed(to)}: median range ${scores.fixed(median)}`,
+          `${counted(count, 'text')} at ${fixed(start)} to ${fixed(to)}: median range ${scores.fixed(median)}`,
       }),
       Plot.ruleY([0]),
     ],
@@ -51,6 +55,6 @@ export function distanceChart(
   return {
     title: 'The farther from the data, the farther apart?',
     picture,
-    caption: `Each dot is a text; its distance is 1 less the largest share of words that it has in common with one of ${from} (Jaccard similarity of their sets of words, prompt and response together). Bars and lines are the middle half and the median of texts of like distance. If disagreement knows where data are missing, they rise.${correlation}${beyond}`,
+    caption: `Each dot is a text; its distance is 1 less the largest share of words that it has in common with one of ${from} (Jaccard similarity of their sets of words, prompt and response together). Bars and lines are the middle half and the median of texts of like distance. If disagreement knows where data are missing, they rise.${correlation}${beyond(ranges)}`,
   };
 }

@@ -1,5 +1,5 @@
 import { quantile, type Interval } from '@surefoot/risk';
-import { extent, type NumberFormat } from './numbers';
+import { counted, extent, type NumberFormat } from './numbers';
 
 export interface Bin {
   low: number;
@@ -24,19 +24,22 @@ export interface Reach {
   end: number;
   /** The value as drawn. */
   within: (value: number) => number;
-  /** What a caption adds about values that are drawn at the end; nothing where there are none. */
-  beyond: string;
+  /** What a caption adds about those of the ranges `on` some texts that are drawn at the end; nothing where there are none. */
+  beyond: (ranges: readonly number[], on?: string) => string;
 }
 
 export function reach(values: readonly number[], format: NumberFormat['fixed']): Reach {
   const [, largest] = extent(values);
   const most = quantile(values, 0.99);
   const end = largest > 1.5 * most && most > 0 ? 1.1 * most : largest;
-  const count = values.filter((value) => value > end).length;
   return {
     end,
     within: (value) => Math.min(value, end),
-    beyond:
-      count === 0 ? '' : ` ${count} beyond, up to ${format(largest)}, ${count === 1 ? 'is' : 'are'} drawn at the end.`,
+    beyond: (ranges, on) => {
+      const far = ranges.filter((range) => range > end);
+      if (far.length === 0) return '';
+      const [lie, are] = far.length === 1 ? ['lies', 'is'] : ['lie', 'are'];
+      return ` ${counted(far.length, 'range')}${on ? ` on ${on}` : ''} ${lie} beyond, up to ${format(extent(far)[1])}, and ${are} drawn at the end.`;
+    },
   };
 }

@@ -91,8 +91,10 @@ describe('a whole report', () => {
       'Accuracy when the doubtful items are left out',
       'Can its probabilities be believed?',
       'The uncertain arm is bad',
+      'The uncertain arm is bad: what each mode chooses',
       'The uncertain arm is bad: what each mode gains',
       'The uncertain arm is the best',
+      'The uncertain arm is the best: what each mode chooses',
       'The uncertain arm is the best: what each mode gains',
     ]);
   });
@@ -367,12 +369,12 @@ describe('disagreementFigures', () => {
     }));
     expect(await disagreementFigures({ texts })).toHaveLength(2);
   });
+  const textsOf = (ranges: number[]) => ranges.map((range, i) => ({ id: `${i}`, scores: [0, range], range }));
   test('ranges against others: both on one scale, and how often the wider one', async () => {
-    const texts = (ranges: number[]) => ranges.map((range, i) => ({ id: `${i}`, scores: [0, range], range }));
     const [, , against] = await disagreementFigures({
       name: 'new',
-      texts: texts([1, 3, 4]),
-      against: { name: 'fitted', texts: texts([2, 3]), wider: 0.58333, medianRatio: 1.2 },
+      texts: textsOf([1, 3, 4]),
+      against: { name: 'fitted', texts: textsOf([2, 3]), wider: 0.58333, medianRatio: 1.2 },
     });
     expect(against?.svg).toContain('fitted (2 texts) median 2.50; new (3 texts) median 3.00');
     expect(against?.caption).toContain('wider than one on the former in 58 %');
@@ -380,11 +382,30 @@ describe('disagreementFigures', () => {
   });
   test('few ranges far beyond all others do not squeeze those together, and are named', async () => {
     const ranges = [...Array.from({ length: 200 }, (_, i) => 1 + i / 200), 50];
-    const texts = ranges.map((range, i) => ({ id: `${i}`, scores: [0, range], range }));
-    const [, histogram] = await disagreementFigures({ texts });
+    const [, histogram] = await disagreementFigures({ texts: textsOf(ranges) });
     // The 99 % quantile of 201 values is that of rank 198, 1 + 198 / 200; a tenth above it ends the axis.
-    expect(histogram?.caption).toContain(' 1 beyond, up to 50.00, is drawn at the end.');
+    expect(histogram?.caption).toContain(' 1 range lies beyond, up to 50.00, and is drawn at the end.');
     expect(histogram?.svg).toContain(`to ${(1.1 * 1.99).toFixed(2)}: `);
+  });
+  test('ranges far beyond all others are said to be those of the texts that have them', async () => {
+    const fitted = [...Array.from({ length: 400 }, (_, i) => 1 + i / 400), 40, 50];
+    const against = { name: 'fitted', texts: textsOf(fitted), wider: 0, medianRatio: null };
+    const [, , figure] = await disagreementFigures({ name: 'new', texts: textsOf([1, 2]), against });
+    expect(figure?.caption).toMatch(/ 2 ranges on fitted lie beyond, up to 50\.00, and are drawn at the end\.$/);
+  });
+  test('where few texts and ranges far beyond all others are one group, its median stands at the end of the axis', async () => {
+    const ranges = [...Array.from({ length: 400 }, () => 1), 50, 50];
+    const far = { from: 0.9, to: 0.9, texts: 2, median: 50, quartiles: [50, 50] as const };
+    const distance = { from: 'the pairs', spearman: null, groups: [far] };
+    const against = { name: 'fitted', texts: textsOf([50]), wider: 0, medianRatio: null };
+    const figures = await disagreementFigures({ texts: textsOf(ranges), against, distance });
+    const paths = (name: string) =>
+      [...figures.find((figure) => figure.name === name)!.svg.matchAll(/ d="M(-?[\d.]+),(-?[\d.]+)/g)].map(
+        ([, x, y]) => [Number(x), Number(y)] as const,
+      );
+    expect(Math.min(...paths('distance.svg').map(([, y]) => y))).toBeGreaterThanOrEqual(0);
+    // Of the axis, which ends at 1.1: its last label.
+    expect(figures.find(({ name }) => name === 'against.svg')!.svg).not.toContain('>50<');
   });
   test('correlations: a cell a pair of members, its number in it, none on the diagonal', async () => {
     const texts = [0, 1, 2].map((i) => ({ id: `${i}`, scores: [i, -i, 1], range: 2 }));

@@ -2,7 +2,7 @@ import { pairsOf, standardDeviation, type Comparison, type JudgeReport, type Ris
 import { shortened, type Drawing } from './drawing';
 import { symbolLegend, type Figure } from './figure';
 import { measureName, reportFormats, runName, type MethodSeries } from './method-series';
-import { extent, fixed, interval, numberFormat, type NumberFormat } from './numbers';
+import { counted, extent, fixed, interval, numberFormat, type NumberFormat } from './numbers';
 
 const square = { height: 320, marginRight: 16, marginBottom: 40 };
 
@@ -21,7 +21,7 @@ export function judgeAgainstGoldChart(
     numberFormat([standardDeviation(finals.flatMap((final) => final[measure] ?? []))]),
   ) as [NumberFormat, NumberFormat];
   const correlation = `Pearson ${fixed(judgeAgainstGold.pearson)} ${interval(judgeAgainstGold.pearsonCi95)}, Spearman ${fixed(judgeAgainstGold.spearman)}`;
-  const picture = draw(`Judge score against gold value over ${judgeAgainstGold.n} runs: ${correlation}.`, {
+  const picture = draw(`Judge score against gold value over ${counted(judgeAgainstGold.n, 'run')}: ${correlation}.`, {
     ...square,
     x: { label: 'final gold value', grid: true, nice: true, ticks: 6 },
     y: { label: 'final judge score', grid: true, nice: true, ticks: 6 },
@@ -59,7 +59,7 @@ function trustInJudge({ worse, comparisons }: JudgeReport): string {
     ({ a, b, varianceRatio, verdict }) =>
       ` By the judge alone, ${b} against ${a}: ${verdict}, variance ratio ${ratioText(varianceRatio)}.`,
   );
-  return ` Worse than they began are ${both + goldOnly} of ${runs} runs by gold and ${both + judgeOnly} by the judge, ${both} of them the same.${verdicts.join('')}`;
+  return ` Worse than they began are ${both + goldOnly} of ${counted(runs, 'run')} by gold and ${both + judgeOnly} by the judge, ${both} of them the same.${verdicts.join('')}`;
 }
 
 function ratioText({ value, ci95 }: Comparison['varianceRatio']): string {
@@ -83,30 +83,43 @@ export function pairsChart(
   );
   if (points.length === 0) return [];
   const { signed } = reportFormats(report).value;
-  const ends = points.flatMap((point) => [point.a, point.b]);
-  const domain = extent(ends);
+  // The lines of no gain are always within the picture.
+  const domain = extent([0, ...points.flatMap((point) => [point.a, point.b])]);
   const above = points.filter((point) => point.b > point.a).length;
-  const picture = draw(`${above} of ${points.length} pairs gained more with ${b.name} than with ${a.name}.`, {
-    ...square,
-    x: { label: `gain with ${shortened(a.name)}`, domain, grid: true, nice: true, ticks: 6 },
-    y: { label: `gain with ${shortened(b.name)}`, domain, grid: true, nice: true, ticks: 6 },
-    marks: [
-      Plot.link([domain], { x1: '0', y1: '0', x2: '1', y2: '1', stroke: 'currentColor', strokeOpacity: 0.6 }),
-      Plot.ruleX([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
-      Plot.ruleY([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
-      Plot.dot(points, {
-        ...{ x: 'a', y: 'b', r: 4, symbol: b.style.symbol, fill: b.style.color, fillOpacity: 0.8 },
-        title: ({ run: { block, run, seed }, ...gains }) =>
-          `${block}, run ${run} (seed ${seed}): ${signed(gains.a)} with ${a.name}, ${signed(gains.b)} with ${b.name}`,
-      }),
-    ],
-  });
+  const picture = draw(
+    `${above} of ${counted(points.length, 'pair')} gained more with ${b.name} than with ${a.name}.`,
+    {
+      ...square,
+      x: { label: `gain with ${shortened(a.name)}`, domain, grid: true, nice: true, ticks: 6 },
+      y: { label: `gain with ${shortened(b.name)}`, domain, grid: true, nice: true, ticks: 6 },
+      marks: [
+        Plot.link([domain], { x1: '0', y1: '0', x2: '1', y2: '1', stroke: 'currentColor', strokeOpacity: 0.6 }),
+        Plot.ruleX([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
+        Plot.ruleY([0], { stroke: 'currentColor', strokeDasharray: '3 3' }),
+        Plot.dot(points, {
+          ...{ x: 'a', y: 'b', r: 4, symbol: b.style.symbol, fill: b.style.color, fillOpacity: 0.8 },
+          title: ({ run: { block, run, seed }, ...gains }) =>
+            `${block}, run ${run} (seed ${seed}): ${signed(gains.a)} with ${a.name}, ${signed(gains.b)} with ${b.name}`,
+        }),
+      ],
+    },
+  );
   const { mean, ci95 } = comparison.pairedGain;
   return [
     {
       title: `${b.name} against ${a.name}, pair by pair`,
       picture,
-      caption: `Each mark is a pair of runs of one data set and number, as a rule with one reward model and seed. Above the diagonal ${b.name} gained more (${above} of ${points.length}; mean difference ${signed(mean)} ${interval(ci95, signed)} in ${measureName(report)}). Marks left of the vertical dashed line and above the horizontal one were saved from ending worse.`,
+      caption: `Each mark is a pair of runs of one data set and number, as a rule with one reward model and seed. Above the diagonal ${b.name} gained more (${above} of ${points.length}; mean difference ${signed(mean)} ${interval(ci95, signed)} in ${measureName(report)}). ${endedWorseText(points, a.name, b.name)}`,
     },
   ];
+}
+
+/** Which pairs the dashed lines tell apart; of none there is nothing to say. */
+function endedWorseText(points: readonly { a: number; b: number }[], a: string, b: string): string {
+  const onlyA = points.filter((point) => point.a < 0 && point.b >= 0).length;
+  const onlyB = points.filter((point) => point.b < 0 && point.a >= 0).length;
+  const both = points.filter((point) => point.a < 0 && point.b < 0).length;
+  if (onlyA + onlyB + both === 0)
+    return 'The dashed lines are gains of 0: no run of these pairs ended worse than it began.';
+  return `The dashed lines are gains of 0: ${onlyA} of ${counted(points.length, 'pair')} ended worse than they began with ${a} alone (above on the left), ${onlyB} with ${b} alone (below on the right), ${both} with both (below on the left).`;
 }

@@ -2,13 +2,14 @@ import { mean, standardDeviation, type Outcome, type RiskReport } from '@surefoo
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { measureName, reportFormats, runWords, type MethodSeries, type ReportFormats } from './method-series';
-import type { NumberFormat } from './numbers';
+import { counted, type NumberFormat } from './numbers';
 
 const rowHeight = 92;
 
 /** The gains of all runs, a row a method. */
 export function gainChart(drawing: Drawing, report: RiskReport, methods: readonly MethodSeries[]): Figure[] {
   const formats = reportFormats(report);
+  const hasLosses = methods.some(({ outcomes }) => outcomes.some(({ completed }) => completed && completed.gain < 0));
   return stripChart(drawing, methods, {
     title: 'Final gains',
     axis: `gain in ${measureName(report)}`,
@@ -17,8 +18,7 @@ export function gainChart(drawing: Drawing, report: RiskReport, methods: readonl
     centre: 'signed',
     reference: 0,
     valueOf: ({ gain }) => gain,
-    caption:
-      'Each mark is a run: how much better its final policy is than its start. The line is the mean, the bar reaches one standard deviation to each side, so a shorter bar is a steadier method. Marks left of the dashed 0 ended worse than they began.',
+    caption: `Each mark is a run: how much better its final policy is than its start. The line is the mean, the bar reaches one standard deviation to each side, so a shorter bar is a steadier method. ${hasLosses ? 'Marks left of the dashed 0 ended worse than they began.' : 'No mark lies left of the dashed 0: none ended worse than it began.'}`,
   });
 }
 
@@ -66,7 +66,7 @@ function stripChart({ Plot, draw }: Drawing, methods: readonly MethodSeries[], s
     .filter(({ values }) => values.length > 0)
     .map((row) => ({ ...row, mean: mean(row.values), sd: standardDeviation(row.values) }));
   if (rows.length === 0) return [];
-  const words = rows.map((row) => `${row.name} ${spread(row, strip)} over ${row.values.length} runs`);
+  const words = rows.map((row) => `${row.name} ${spread(row, strip)} over ${counted(row.values.length, 'run')}`);
   const picture = draw(`${strip.title}: ${words.join('; ')}.`, {
     height: rows.length * rowHeight + 44,
     marginTop: 4,

@@ -63,7 +63,7 @@ td small{display:block}
 .samples dd{margin:0;white-space:pre-wrap}
 .samples .response{margin:.3rem 0;white-space:pre-wrap}
 .strip{display:block;width:100%;max-width:22rem}
-.figures~h3,.figures~.samples,.figures~.scroll{margin-top:2rem}
+.figures~.figures,.figures~h3,.figures~.samples,.figures~.scroll{margin-top:2rem}
 .terms{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.5rem;margin:.5rem 0 0}
 .terms dt{font-weight:600}
 .terms dd{margin:0}

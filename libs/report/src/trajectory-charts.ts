@@ -2,7 +2,7 @@ import { quantile, type Interval, type MethodSummary, type RiskReport } from '@s
 import type { Drawing } from './drawing';
 import { lineLegend, type Figure } from './figure';
 import { measureName, reportFormats, runWords, type MethodSeries } from './method-series';
-import { extent, type NumberFormat } from './numbers';
+import { counted, extent, type NumberFormat } from './numbers';
 
 /** Where the runs of a method stand at one iteration. */
 interface Band {
@@ -58,7 +58,7 @@ function trajectoryChart(
   const bands = bandsOf(runs);
   const end = bands.at(-1) as Band;
   const picture = draw(
-    `${name}: ${runs.length} runs over ${bands.length} iterations; the median ends at ${format.fixed(end.median)}, the middle half between ${format.fixed(end.low)} and ${format.fixed(end.high)}.`,
+    `${name}: ${counted(runs.length, 'run')} over ${counted(bands.length, 'iteration')}; the median ends at ${format.fixed(end.median)}, the middle half between ${format.fixed(end.low)} and ${format.fixed(end.high)}.`,
     {
       height: 260,
       marginRight: 38,

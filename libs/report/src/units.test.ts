@@ -147,3 +147,14 @@ describe('few iterations', () => {
     }
   });
 });
+
+test('of one run, pair or iteration figures do not say that they are several', async () => {
+  const runs = exampleRuns(1).map((run) => ({ ...run, trajectory: { gold: [0.1], kl: [0.2] } }));
+  const { all } = await parse(runs);
+  const words = [
+    ...all('figure > svg').map((svg) => svg.getAttribute('aria-label')!),
+    ...all('figcaption').map(({ textContent }) => textContent!),
+  ];
+  expect(words.some((each) => each.includes('1 run over 1 iteration;'))).toBe(true);
+  for (const each of words) expect(each).not.toMatch(/(?<!\.)\b1 (runs|pairs|iterations)\b/);
+});

@@ -2,7 +2,7 @@ import type { MethodSummary, RiskReport } from '@surefoot/risk';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import type { MethodSeries } from './method-series';
-import { percent } from './numbers';
+import { counted, percent } from './numbers';
 
 const rowHeight = 62;
 const whisker = { stroke: 'currentColor', strokeWidth: 1.75 };
@@ -15,7 +15,7 @@ export function worseChart({ Plot, draw }: Drawing, report: RiskReport, methods:
     style,
     worse: (report.methods[name] as MethodSummary).worse,
   }));
-  const words = rows.map(({ name, worse }) => `${name} ${worse.count} of ${worse.n} runs`);
+  const words = rows.map(({ name, worse }) => `${name} ${worse.count} of ${counted(worse.n, 'run')}`);
   const picture = draw(`Ended worse than they began: ${words.join('; ')}.`, {
     height: rows.length * rowHeight + 44,
     marginTop: 4,

@@ -1,6 +1,6 @@
 import type { BanditResult } from '@surefoot/report';
 import { banditModes, simulateBandit, type Bandit, type SmallStepRisk } from '@surefoot/risk';
-import { table } from './table';
+import { decimals, table } from './table';
 
 /** How cases are simulated. */
 export interface BanditOptions {
@@ -59,7 +59,7 @@ export function describeBandit(
       mode,
       beta.toPrecision(3),
       worseText(worse),
-      gain.mean.toFixed(3),
+      decimals(gain.mean, 3),
       gain.sd.toFixed(3),
     ]),
   );
@@ -68,7 +68,7 @@ export function describeBandit(
     policies.map(({ mode, policy, gainAtLeast }) => [
       mode,
       policy.map((p) => p.toFixed(2)).join(' '),
-      gainAtLeast.toFixed(3),
+      decimals(gainAtLeast, 3),
     ]),
   );
   return [

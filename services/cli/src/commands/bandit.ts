@@ -1,4 +1,3 @@
-import { DomainError } from '@surefoot/errors';
 import { banditFigures, solveBandit } from '@surefoot/report';
 import { banditCases, smallStepRisk, type BanditCase } from '@surefoot/risk';
 import { describeBandit, explanation, reachText, type BanditOptions, type SolvedBandit } from '../bandit-text';
@@ -12,6 +11,10 @@ const severalOf = (each: ReturnType<typeof number>) =>
   listOf(each).refine((list) => list.length >= 2, 'needs at least two numbers');
 const numbers = severalOf(number());
 const positiveNumbers = severalOf(number({ above: 0 }));
+const sum = (list: number[]) => list.reduce((total, each) => total + each, 0);
+const probabilities = positiveNumbers.refine((list) => Math.abs(sum(list) - 1) <= 1e-6, {
+  error: ({ input }) => `must sum to 1, not ${Number(sum(input as number[]).toPrecision(6))}`,
+});
 
 export const bandit = defineCommand({
   name: 'bandit',
@@ -25,7 +28,7 @@ export const bandit = defineCommand({
       numbers.optional(),
     ),
     sds: option('<numbers>', "standard deviation of a reward model's error on each arm", positiveNumbers.optional()),
-    reference: option('<numbers>', 'probabilities of the reference policy; default equal', positiveNumbers.optional()),
+    reference: option('<numbers>', 'probabilities of the reference policy; default equal', probabilities.optional()),
     kl: option('<nats>', 'mean KL to the reference at which modes are compared', number({ above: 0 }).default(0.2)),
     members: option('<k>', 'reward models of the ensemble, which uwo, wco and soft-min ask', integer().default(10)),
     draws: option('<n>', 'ensembles that are drawn', integer({ min: 100, max: 1_000_000 }).default(20_000)),
@@ -43,14 +46,13 @@ export const bandit = defineCommand({
     progress.finish();
     const reached = results.filter(({ simulated }) => simulated.length > 0);
     if (reached.length === 0)
-      throw new DomainError(
-        'invalid_argument',
+      throw new UsageError(
         `--kl ${kl}: no mode has this mean KL to the reference at any beta; ${results.map(({ title, bandit }) => `${title}: ${reachText(bandit, options)}`).join('; ')}`,
       );
     const document = { kl, ...options, cases: results };
     const tables = results.map((result) => describeBandit(result, { kl, ...options })).join('\n\n');
     if (!out) return { document, text: `${tables}\n\n${explanation}` };
-    const { page, figures } = await banditFigures(reached, { kl });
+    const { page, figures } = await banditFigures(reached, { kl, draws: options.draws });
     const beside = [{ name: 'bandit.html', text: page }, ...figures.map(({ name, svg }) => ({ name, text: svg }))];
     const [path, html] = await writeFindings(out, 'bandit.json', document, beside);
     return { document, text: `${tables}\n\n${explanation}\n\n${path}, ${html} and ${figures.length} figures` };

@@ -17,6 +17,7 @@ import { option, text, texts } from '../option';
 import { pairOptions, readPairFiles } from '../pair-files';
 import { scoreFileOptions, scoreRollouts } from '../score-file';
 import { writeFindings } from '../findings';
+import { decimals } from '../table';
 
 /** A rollout to score, of `--in` or of what it is compared with. */
 interface Row extends RolloutRow {
@@ -130,17 +131,19 @@ function describe(
   { name, members, texts: own, rangeQuantiles, against, distance }: DisagreementDocument,
   isCalibrated: boolean,
 ): string[] {
-  const median = (quantiles: DisagreementDocument['rangeQuantiles']) =>
-    quantiles.find(({ level }) => level === 0.5)!.value.toFixed(2);
+  const rangeText = (texts: readonly unknown[], quantiles: DisagreementDocument['rangeQuantiles']) =>
+    `${texts.length === 1 ? 'the range is' : 'the median range is'} ${quantiles.find(({ level }) => level === 0.5)!.value.toFixed(2)}`;
   return [
-    `${members} members on ${own.length} texts: half the ranges are above ${median(rangeQuantiles)}${isCalibrated ? ' standard deviations' : ''}`,
+    `${counted(members, 'member')} on ${counted(own.length, 'text')}: ${rangeText(own, rangeQuantiles)}${isCalibrated ? ' standard deviations' : ''}`,
     ...(against
       ? [
-          `${against.name}: half above ${median(against.rangeQuantiles)}; a range of ${name} is the wider one in ${(100 * against.wider).toFixed(0)} % of all comparisons`,
+          `${against.name}: ${rangeText(against.texts, against.rangeQuantiles)}; a range of ${name} is the wider one in ${(100 * against.wider).toFixed(0)} % of all comparisons`,
         ]
       : []),
     ...(distance?.spearman != null
-      ? [`rank correlation of a text's distance from ${distance.from} with its range: ${distance.spearman.toFixed(2)}`]
+      ? [
+          `rank correlation of a text's distance from ${distance.from} with its range: ${decimals(distance.spearman, 2)}`,
+        ]
       : []),
   ];
 }

@@ -19,8 +19,8 @@ test('the cases that come with it: document, table, a file, a page and three fig
   expect(kl).toBe(0.2);
   expect(cases.map(({ name }: { name: string }) => name)).toEqual(['favourable', 'rare', 'unfavourable', 'equal']);
   const page = await readFile(join(work.path, 'cases/bandit.html'), 'utf8');
-  expect(page).toContain('a mean KL of 0.2 nats');
-  expect(page.match(/<figure/g)).toHaveLength(8);
+  expect(page).toContain('a mean KL of 0.2 nats to the reference, over 200 draws');
+  expect(page.match(/<figure/g)).toHaveLength(12);
   const figures = (await readdir(join(work.path, 'cases'))).filter((name) => name.endsWith('.svg'));
   expect(figures).toHaveLength(12);
   for (const name of figures) {
@@ -78,7 +78,7 @@ test.each([
   [['--kl', '50'], '1.1 (1.10 for any policy)'],
 ])('%j: a KL that no mode has is refused with the largest that one has', async (words, largest) => {
   const ended = await bandit(...words);
-  expect(ended.status).toBe(1);
+  expect(ended.status).toBe(2);
   expect(ended.stdout).toBe('');
   const line = ended.stderr.trim().split('\n').at(-1);
   expect(line).toContain('no mode has this mean KL to the reference at any beta');
@@ -98,7 +98,8 @@ test.each([
   [['--means', '1,2', '--sds', '1,1', '--reference', '.2,.3,.5'], 2, '--reference has 3 numbers, and --means 2'],
   [['--means', '1,2', '--sds', '0,1'], 2, '--sds must be above 0'],
   [['--means', '1,2', '--sds', '1,-1'], 2, '--sds must be above 0'],
-  [['--means', '1,2', '--sds', '1,1', '--reference', '.5,.6'], 1, 'sum to 1.1'],
+  [['--means', '1,2', '--sds', '0,0'], 2, 'surefoot: --sds must be above 0 (see'],
+  [['--means', '1,2', '--sds', '1,1', '--reference', '.5,.6'], 2, '--reference must sum to 1, not 1.1'],
 ])('%j is refused', async (words, status, message) => {
   const ended = await bandit(...words);
   expect(ended.stderr).toContain(message);

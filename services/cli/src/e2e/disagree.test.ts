@@ -122,3 +122,14 @@ test('a distance is not asked of token ids', async () => {
   const ended = await run(...words, '--out', 'ids');
   expect([ended.status, ended.stderr]).toEqual([1, expect.stringContaining('id tokens is given as token ids')]);
 });
+
+test('of one text is said what its range is, of several the median', async () => {
+  const first = (await readFile(join(work.path, 'rollouts.jsonl'), 'utf8')).split('\n')[0]!;
+  await writeFile(join(work.path, 'one.jsonl'), `${first}\n`);
+  const words = ['reward', 'disagree', '--ensemble', 'ensemble', '--in', 'one.jsonl'];
+  const alone = await run(...words, '--against', 'rollouts.jsonl', '--out', 'one');
+  expectDone(alone);
+  expect(alone.stdout).toMatch(/^3 members on 1 text: the range is \d+\.\d\d standard deviations\n/);
+  expect(alone.stdout).toMatch(/\nrollouts\.jsonl: the median range is \d+\.\d\d;/);
+  expect(await readFile(join(work.path, 'one/against.svg'), 'utf8')).toContain('one.jsonl (1 text) median');
+});
