@@ -169,7 +169,7 @@ def compare(a_runs, b_runs, measure):
     a_only, b_only = only(0, 1), only(1, 0)
     brown_forsythe = stats.levene(gains_of(a_runs, measure), gains_of(b_runs, measure), center="median")
     table = [[sum(is_worse(x, measure) for x in runs), sum(not is_worse(x, measure) for x in runs)] for runs in (a_runs, b_runs)]
-    kls = [np.mean([run["final"]["kl"] for run in runs if is_completed(run)]) for runs in (a_runs, b_runs)]
+    kls = [np.mean([run["final"]["kl"] for run in side]) for side in zip(*both)]
     interval = bootstrap_interval(a, b, units)
     by_pair = bootstrap_interval(a, b, [f"{i:03}" for i in range(n)])
     # The reference would tell a bootstrap over pairs from one over units.
@@ -196,6 +196,7 @@ def compare(a_runs, b_runs, measure):
             "mcnemar": {"aOnly": a_only, "bOnly": b_only, "p": stats.binomtest(a_only, a_only + b_only, 0.5).pvalue},
             "fisherP": stats.fisher_exact(table).pvalue,
         },
+        "pairedKl": dict(zip("ab", kls)),
         "klMatched": bool(matched),
         "verdict": "steadier" if low > 1 else "less steady" if high < 1 else "no difference shown",
     }
