@@ -65,7 +65,7 @@ function experimentSections(
   const sections: [heading: string, introduction: string, figures: Figure[]][] = [
     [
       'From start to end',
-      'What the training batches were worth, iteration by iteration, all on one scale. A thin line is a run, the thick line the median, the band the middle half. Lines that rise and then fall may have learned the noise of their reward. The dashed line is the start policy on the evaluation prompts: where these are others than the prompts of training, the lines need not begin at it.',
+      'What the training batches were worth, iteration by iteration, all on one scale. A thin line is a run, the thick line the median, the band the middle half. Lines that rise and then fall are runs that may have learned the noise of their reward. The dashed line is the start policy on the evaluation prompts: where these are others than the prompts of training, the lines need not begin at it.',
       trajectoryCharts(drawing, report, methods),
     ],
     [

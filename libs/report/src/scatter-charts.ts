@@ -114,7 +114,7 @@ export function pairsChart(
   ];
 }
 
-/** Which pairs the dashed lines tell apart; of none there is nothing to say. */
+/** How many pairs lie where the dashed lines tell them apart. */
 function endedWorseText(points: readonly { a: number; b: number }[], a: string, b: string): string {
   const onlyA = points.filter((point) => point.a < 0 && point.b >= 0).length;
   const onlyB = points.filter((point) => point.b < 0 && point.a >= 0).length;

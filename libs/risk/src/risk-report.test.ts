@@ -397,7 +397,7 @@ describe('in words', () => {
   });
   test('a single method is described', () => {
     expect(verdictTexts(riskReport([line('vanilla', 0, 0.5)]))[0]?.evidence).toBe(
-      'Over 1 run the mean gain in gold value was +0.50. vanilla ended worse than it began in 0 of 1 runs.',
+      'Over 1 run the mean gain in gold value was +0.50. vanilla ended worse than it began in 0 of 1 run.',
     );
   });
 });

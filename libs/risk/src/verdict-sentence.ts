@@ -111,7 +111,7 @@ function gainText(name: string, { gain }: MethodSummary, report: RiskReport): st
 
 function worseText(name: string, summary: MethodSummary): string {
   const { worse } = summary;
-  return `${name} ended worse than it began in ${worse.count} of ${worse.n} runs${failedText(summary)}`;
+  return `${name} ended worse than it began in ${worse.count} of ${worse.n} ${worse.n === 1 ? 'run' : 'runs'}${failedText(summary)}`;
 }
 
 /** Failed runs are among those that count as worse. */

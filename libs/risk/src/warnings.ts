@@ -50,7 +50,7 @@ function methodWarnings({ name, outcomes, summary }: MethodRuns): string[] {
   );
   const rewardModels = groupBy(outcomes, (outcome) => rewardModelOf(outcome)).size;
   return [
-    ...(failed > 0 ? [`${name}: ${failed} of ${n} runs failed; they count as worse and have no gain`] : []),
+    ...(failed > 0 ? [`${name}: ${failed} of ${count(n, 'run')} failed; they count as worse and have no gain`] : []),
     ...(gain.n < fewestPairs
       ? [`${name}: ${count(gain.n, 'completed run')}; a claim about how much gains vary needs at least ${fewestPairs}`]
       : []),
