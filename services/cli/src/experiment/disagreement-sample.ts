@@ -9,6 +9,7 @@ import { mean } from '@surefoot/risk';
 import { disagreementDocument, pairResponses, type DisagreementDocument, type TextSet } from '../disagreement-document';
 import { isCalibrated, type Scorer } from '../scorer';
 import { toJson } from '../terminal';
+import { runId } from './plan';
 import type { ReportedFolder } from './reported-folder';
 import { evaluationPath, readEvaluation } from './run-samples';
 import { runsFolder, type RunLine } from './runs-file';
@@ -81,7 +82,7 @@ export async function readDisagreements(
 export async function runToSample(out: string, block: string, lines: RunLine[]): Promise<string | undefined> {
   const ids = lines
     .filter((line) => line.block === block && line.status === 'completed')
-    .map(({ method, run }) => `${method}-${block}-${run}`);
+    .map(({ method, run }) => runId(method, block, run));
   const id = ids.find((each) => existsSync(evaluationPath(join(runsFolder(out), each))));
   return id !== undefined && (await readBlock(out, block))?.run !== id ? id : undefined;
 }

@@ -7,7 +7,7 @@ const idLength = 63;
 /** One run of an experiment, before it has run. */
 export interface PlannedRun {
   index: number;
-  /** Name of its folder: `<method>-<block>-<run>`. */
+  /** Name of its folder, `<method>-<block>-<run>`. */
   id: string;
   method: Method;
   block: Block;
@@ -17,6 +17,9 @@ export interface PlannedRun {
   member: number;
   seed: number;
 }
+
+/** Name of a run's folder, by the names of its method and block. */
+export const runId = (method: string, block: string, run: number) => `${method}-${block}-${run}`;
 
 /**
  * Every run, in index order: run by run, the methods next to each other, so that any prefix is paired.
@@ -32,7 +35,7 @@ export function planRuns(config: Pick<ExperimentConfig, 'blocks' | 'methods' | '
     Array.from({ length: runs }, (_, run) =>
       methods.map((method, methodIndex): PlannedRun => ({
         index: (blockIndex * runs + run) * methods.length + methodIndex,
-        id: `${method.name}-${block.name}-${run}`,
+        id: runId(method.name, block.name, run),
         method,
         block,
         run,

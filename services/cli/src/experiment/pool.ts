@@ -32,7 +32,7 @@ export function poolFolders(folders: ReportedFolder[]): PooledFolder[] {
   let offset = 0;
   const pooled = folders.map((folder, i) => {
     const start = offset;
-    offset += Math.max(-1, ...folder.runs.map(({ index }) => index)) + 1;
+    offset += folder.runs.reduce((largest, { index }) => Math.max(largest, index), -1) + 1;
     const renamed = folder.runs.map((run) => ({ ...run, index: start + run.index, ...blocks[i]!.get(run.block)! }));
     return { ...folder, pooled: renamed };
   });

@@ -9,7 +9,7 @@ import type { RunLine } from './runs-file';
 export interface RunProgress {
   /** A run begins. */
   begin(planned: PlannedRun): ShownRun;
-  /** Shows the methods so far, unless it has done so a moment ago. */
+  /** Shows the methods so far, unless it has done so a moment ago. @param lines as `collectRuns` */
   showTable(lines: RunLine[]): void;
   /** Ends the display. */
   finish(): void;
@@ -30,11 +30,13 @@ export function createRunProgress(terminal: Terminal, plan: PlannedRun[], todo: 
   const iterations = todo.reduce((sum, { method }) => sum + method.ppo.iterations, 0);
   const bar = terminal.progress('experiment', iterations, 'iterations');
   const tablesAfter = tenths(todo.length);
-  let finished = 0;
+  // What is in the folder of one of these is of an earlier attempt.
+  const open = new Set(todo.map(({ index }) => index));
   let tableAt = -Infinity;
-  const advance = (units: number, doing = '') => bar.advance(units, `${finished}/${todo.length} runs${doing}`);
+  const finished = () => todo.length - open.size;
+  const advance = (units: number, doing = '') => bar.advance(units, `${finished()}/${todo.length} runs${doing}`);
   return {
-    begin({ method }) {
+    begin({ index, method }) {
       let seen = 0;
       const reach = (iteration: number) => {
         advance(iteration - seen);
@@ -45,16 +47,17 @@ export function createRunProgress(terminal: Terminal, plan: PlannedRun[], todo: 
         onStage: (stage) => advance(0, stage && `, ${stage.name} ${stage.done}/${stage.total}`),
         giveBack: () => reach(0),
         end() {
-          finished += 1;
+          open.delete(index);
           reach(method.ppo.iterations);
-          return tablesAfter.has(finished);
+          return tablesAfter.has(finished());
         },
       };
     },
     showTable(lines) {
       if (performance.now() - tableAt < tableEveryMs) return;
       tableAt = performance.now();
-      terminal.note(`so far, ${lines.length} of ${plan.length} runs:\n${runTable(methodSummaries(lines))}`);
+      const ended = lines.filter(({ index }) => !open.has(index));
+      terminal.note(`so far, ${ended.length} of ${plan.length} runs:\n${runTable(methodSummaries(ended))}`);
     },
     finish: () => bar.finish(),
   };

@@ -6,6 +6,7 @@ import type { RunSamples } from '@surefoot/report';
 import { outcomesOf, type Measure, type RunRecord } from '@surefoot/risk';
 import { z } from 'zod';
 import { promptText } from '../disagreement-document';
+import { runId } from './plan';
 import { runsFolder } from './runs-file';
 
 const response = z.object({ response: z.string(), gold: z.number().optional(), judge: z.number().optional() });
@@ -71,7 +72,7 @@ export async function readRunSamples(folders: FolderRuns[], measure: Measure): P
     if (!entry) continue;
     const { folder, name, gain } = entry;
     const { method, block, run } = entry.run;
-    const responses = await firstResponses(folder, `${method}-${block}-${run}`, measure);
+    const responses = await firstResponses(folder, runId(method, block, run), measure);
     if (responses.length > 0) samples.push({ title, method, block: name, run, gain, responses });
   }
   return samples;

@@ -6,7 +6,7 @@ import { listFolder, makeFolder, readJson, readJsonLines, writeFileAtomically } 
 import { scoreSource } from '@surefoot/ppo';
 import { parseRunRecord, type RunRecord } from '@surefoot/risk';
 import { toJson } from '../terminal';
-import type { PlannedRun } from './plan';
+import { runId, type PlannedRun } from './plan';
 
 /** A line of runs.jsonl, and why the run failed where it did. */
 export type RunLine = RunRecord & { error?: unknown };
@@ -73,7 +73,7 @@ export async function readKeptLines(out: string, plan: PlannedRun[]): Promise<Kn
     const where = `${path} line ${line}`;
     if (problem) throw new DomainError('invalid_argument', `${where}: ${problem}`);
     const { method, block, run, index, seed } = parseRunRecord(value, where);
-    const id = `${method}-${block}-${run}`;
+    const id = runId(method, block, run);
     const planned = gone.get(id);
     if (planned?.index === index && planned.seed === seed) kept.set(id, value as RunLine);
   }
