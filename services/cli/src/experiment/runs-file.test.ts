@@ -158,12 +158,12 @@ test('more runs than a process may open files are read all the same', async () =
   const count = `
     const { collectRuns } = require('./runs-file');
     const { out, many } = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));
-    collectRuns(out, many).then(({ length }) => console.log(length));
+    collectRuns(out, many).then(({ length }) => process.stdout.write(String(length)));
   `;
   const limited = `ulimit -n 128 && exec "${process.execPath}" -e "$1"`;
   const cwd = join(__dirname, '../../dist/experiment');
   const options = { cwd, encoding: 'utf8', input: JSON.stringify({ out, many }) } as const;
-  expect(execFileSync('bash', ['-c', limited, 'bash', count], options)).toBe(`${runs}\n`);
+  expect(execFileSync('bash', ['-c', limited, 'bash', count], options)).toBe(String(runs));
 });
 
 /** What a pod does when its run has ended: its run.json is written, then runs.jsonl. A message names folder, plan and run. */
