@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { DomainError } from '@surefoot/errors';
 import { fileError } from './file-error';
-import { createWholeFile, makeFolder, type WholeFile } from './publish';
+import { createWholeFile, makeFolder, writeWhole, type WholeFile } from './publish';
 
 /**
  * A file to write that a user has named. As `writeFileAtomically`, and as other programs treat what they are given: folders that
@@ -31,14 +31,7 @@ export async function createOutput(path: string): Promise<WholeFile> {
 
 /** Writes a file that a user has named, as `createOutput`. */
 export async function writeOutput(path: string, data: string): Promise<void> {
-  const file = await createOutput(path);
-  try {
-    await file.write(data);
-    await file.publish();
-  } catch (error) {
-    await file.discard();
-    throw error;
-  }
+  await writeWhole(await createOutput(path), data);
 }
 
 const connected = /^\/(dev\/(fd\/\d+|stdout|stderr)|proc\/self\/fd\/\d+)$/;

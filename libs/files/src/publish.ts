@@ -17,7 +17,11 @@ export async function writeFileAtomically(
   path: string,
   data: string | Uint8Array | AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const file = await createWholeFile(path);
+  await writeWhole(await createWholeFile(path), data);
+}
+
+/** Writes all of a file and publishes it, or discards it. @throws what its write or publish does */
+export async function writeWhole(file: WholeFile, data: Parameters<WholeFile['write']>[0]): Promise<void> {
   try {
     await file.write(data);
   } catch (error) {
