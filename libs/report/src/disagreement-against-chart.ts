@@ -1,9 +1,9 @@
-import { quantile, type Interval } from '@surefoot/risk';
+import { counted, quantile, type Interval } from '@surefoot/risk';
 import type { DisagreementScores } from './disagreement-charts';
 import { rowLabel, shortened, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { histogram, reach, type Bin } from './histogram';
-import { counted, extent, numberFormat, percent, type NumberFormat } from './numbers';
+import { extent, numberFormat, percent, type NumberFormat } from './numbers';
 
 type Texts = Pick<DisagreementScores, 'texts'> & { name: string };
 

@@ -1,11 +1,11 @@
-import { quantile } from '@surefoot/risk';
+import { counted, quantile } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import type { Figure } from './figure';
 import { againstChart } from './disagreement-against-chart';
 import { correlationChart } from './disagreement-correlation-chart';
 import { distanceChart } from './disagreement-distance-chart';
 import { histogram, reach, type Bin } from './histogram';
-import { counted, extent, numberFormat, type NumberFormat } from './numbers';
+import { extent, numberFormat, type NumberFormat } from './numbers';
 
 /** How far the members are apart on one text, as far as it is drawn. */
 export interface Text {

@@ -1,8 +1,9 @@
+import { counted } from '@surefoot/risk';
 import type { DisagreementScores, Text } from './disagreement-charts';
 import type { Drawing } from './drawing';
 import type { Figure } from './figure';
 import { reach } from './histogram';
-import { counted, fixed, type NumberFormat } from './numbers';
+import { fixed, type NumberFormat } from './numbers';
 
 const mostDots = 1000;
 

@@ -1,5 +1,5 @@
-import { quantile, type Interval } from '@surefoot/risk';
-import { counted, extent, type NumberFormat } from './numbers';
+import { counted, quantile, type Interval } from '@surefoot/risk';
+import { extent, type NumberFormat } from './numbers';
 
 export interface Bin {
   low: number;

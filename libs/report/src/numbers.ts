@@ -42,11 +42,6 @@ export function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
 
-/** `1 run`, `2 runs`. */
-export function counted(count: number, one: string): string {
-  return `${count} ${one}${count === 1 ? '' : 's'}`;
-}
-
 /** Smallest and largest value; a spread argument list would overflow the stack with the scores of a large experiment. */
 export function extent(values: readonly number[]): Interval {
   return values.reduce<Interval>(

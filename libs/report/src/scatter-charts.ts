@@ -1,8 +1,15 @@
-import { pairsOf, standardDeviation, type Comparison, type JudgeReport, type RiskReport } from '@surefoot/risk';
+import {
+  counted,
+  pairsOf,
+  standardDeviation,
+  type Comparison,
+  type JudgeReport,
+  type RiskReport,
+} from '@surefoot/risk';
 import { shortened, type Drawing } from './drawing';
 import { symbolLegend, type Figure } from './figure';
 import { measureName, reportFormats, runName, type MethodSeries } from './method-series';
-import { counted, extent, fixed, interval, numberFormat, type NumberFormat } from './numbers';
+import { extent, fixed, interval, numberFormat, type NumberFormat } from './numbers';
 
 const square = { height: 320, marginRight: 16, marginBottom: 40 };
 

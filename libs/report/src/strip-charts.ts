@@ -1,8 +1,8 @@
-import { mean, standardDeviation, type Outcome, type RiskReport } from '@surefoot/risk';
+import { counted, mean, standardDeviation, type Outcome, type RiskReport } from '@surefoot/risk';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import { measureName, reportFormats, runWords, type MethodSeries, type ReportFormats } from './method-series';
-import { counted, type NumberFormat } from './numbers';
+import { type NumberFormat } from './numbers';
 
 const rowHeight = 92;
 

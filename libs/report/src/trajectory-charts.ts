@@ -1,8 +1,8 @@
-import { quantile, type Interval, type MethodSummary, type RiskReport } from '@surefoot/risk';
+import { counted, quantile, type Interval, type MethodSummary, type RiskReport } from '@surefoot/risk';
 import type { Drawing } from './drawing';
 import { lineLegend, type Figure } from './figure';
 import { measureName, reportFormats, runWords, type MethodSeries } from './method-series';
-import { counted, extent, type NumberFormat } from './numbers';
+import { extent, type NumberFormat } from './numbers';
 
 /** Where the runs of a method stand at one iteration. */
 interface Band {

@@ -1,8 +1,8 @@
-import type { MethodSummary, RiskReport } from '@surefoot/risk';
+import { counted, type MethodSummary, type RiskReport } from '@surefoot/risk';
 import { rowLabel, type Drawing } from './drawing';
 import type { Figure } from './figure';
 import type { MethodSeries } from './method-series';
-import { counted, percent } from './numbers';
+import { percent } from './numbers';
 
 const rowHeight = 62;
 const whisker = { stroke: 'currentColor', strokeWidth: 1.75 };

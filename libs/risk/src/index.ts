@@ -8,6 +8,7 @@ export { decimalsFor } from './decimals';
 export { gainLowerBound, type GainBound, type PairedValue } from './gain-bound';
 export type { Interval } from './intervals';
 export { peakOf } from './peak';
+export { counted } from './counted';
 export { groupBy } from './group-by';
 export { outcomesOf, pairsOf, type Outcome } from './outcome';
 export { mean, quantile, standardDeviation } from './moments';

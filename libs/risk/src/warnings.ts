@@ -1,4 +1,5 @@
 import { constantOf, fewestUnits, type Comparison, type MethodRuns } from './comparison';
+import { counted } from './counted';
 import { groupBy } from './group-by';
 import { pairsOf, rewardModelOf } from './outcome';
 import { hasMeasure, type Measure, type RunRecord } from './run-record';
@@ -26,20 +27,20 @@ export function warningsOf(evidence: {
 function measureWarnings(runs: readonly RunRecord[], measure: Measure): string[] {
   const withGold = runs.filter((run) => run.status === 'completed' && hasMeasure(run, 'gold')).length;
   if (measure === 'gold' || withGold === 0) return [];
-  return [`only ${count(withGold, 'run')} of ${runs.length} has gold values: every run is measured by the judge`];
+  return [`only ${counted(withGold, 'run')} of ${runs.length} has gold values: every run is measured by the judge`];
 }
 
 function cancelledWarnings(runs: readonly RunRecord[]): string[] {
   const cancelled = runs.filter((run) => run.status === 'cancelled');
   if (cancelled.length === 0) return [];
-  return [`${count(cancelled.length, 'cancelled run')} left out: ${cancelled.map(nameOf).join(', ')}`];
+  return [`${counted(cancelled.length, 'cancelled run')} left out: ${cancelled.map(nameOf).join(', ')}`];
 }
 
 /** Each text once, with the number of runs that it holds for. */
 function trainerWarnings(runs: readonly RunRecord[]): string[] {
   const all = runs.flatMap(({ warnings = [] }) => [...new Set(warnings)]);
   return [...groupBy(all, (text) => text)].map(
-    ([text, { length }]) => `${length} of ${count(runs.length, 'run')}: ${text}`,
+    ([text, { length }]) => `${length} of ${counted(runs.length, 'run')}: ${text}`,
   );
 }
 
@@ -50,13 +51,15 @@ function methodWarnings({ name, outcomes, summary }: MethodRuns): string[] {
   );
   const rewardModels = groupBy(outcomes, (outcome) => rewardModelOf(outcome)).size;
   return [
-    ...(failed > 0 ? [`${name}: ${failed} of ${count(n, 'run')} failed; they count as worse and have no gain`] : []),
+    ...(failed > 0 ? [`${name}: ${failed} of ${counted(n, 'run')} failed; they count as worse and have no gain`] : []),
     ...(gain.n < fewestPairs
-      ? [`${name}: ${count(gain.n, 'completed run')}; a claim about how much gains vary needs at least ${fewestPairs}`]
+      ? [
+          `${name}: ${counted(gain.n, 'completed run')}; a claim about how much gains vary needs at least ${fewestPairs}`,
+        ]
       : []),
     ...(rewardModels < n
       ? [
-          `${name}: ${n} runs follow ${count(rewardModels, 'reward model')} and are no independent runs; intervals that take each for itself are too narrow`,
+          `${name}: ${n} runs follow ${counted(rewardModels, 'reward model')} and are no independent runs; intervals that take each for itself are too narrow`,
         ]
       : []),
     ...repeated.map(
@@ -74,14 +77,14 @@ function pairWarnings(a: MethodRuns, b: MethodRuns): string[] {
   const alone = (own: MethodRuns, other: MethodRuns) => {
     const runs = own.outcomes.length - pairs.length;
     return runs > 0
-      ? [`${own.name}: ${count(runs, 'run')} without a partner of ${other.name}, left out of their paired comparison`]
+      ? [`${own.name}: ${counted(runs, 'run')} without a partner of ${other.name}, left out of their paired comparison`]
       : [];
   };
   return [
     ...alone(a, b),
     ...alone(b, a),
     ...(unequal.length > 0
-      ? [`${a.name} and ${b.name}: the partners of ${count(unequal.length, 'pair')} differ in seed or reward member`]
+      ? [`${a.name} and ${b.name}: the partners of ${counted(unequal.length, 'pair')} differ in seed or reward member`]
       : []),
   ];
 }
@@ -116,8 +119,4 @@ function comparisonWarnings(comparison: Comparison) {
 
 function nameOf({ method, block, run }: RunRecord): string {
   return `${method} ${block} ${run}`;
-}
-
-function count(n: number, thing: string): string {
-  return `${n} ${thing}${n === 1 ? '' : 's'}`;
 }

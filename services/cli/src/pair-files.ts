@@ -1,7 +1,7 @@
 import { DomainError } from '@surefoot/errors';
 import { parseColumns, readPairs, type PairFile, type PreferencePair, type RowPlace } from '@surefoot/preference';
 import { z } from 'zod';
-import { counted } from './counted';
+import { counted } from '@surefoot/risk';
 import { refuseSecondStdin } from './lines';
 import { flag, option, text, texts } from './option';
 import type { Terminal } from './terminal';

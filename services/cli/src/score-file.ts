@@ -1,8 +1,8 @@
 import { DomainError } from '@surefoot/errors';
 import { inputName } from '@surefoot/files';
 import { readRollouts, type InvalidRow, type RolloutLine, type RolloutRow } from '@surefoot/preference';
+import { counted } from '@surefoot/risk';
 import type { Context } from './command';
-import { counted } from './counted';
 import { inBatches, inFile, rolloutLine } from './lines';
 import { weights } from './model-options';
 import { flag, option } from './option';

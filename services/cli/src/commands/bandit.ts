@@ -1,8 +1,7 @@
 import { banditFigures, solveBandit } from '@surefoot/report';
-import { banditCases, smallStepRisk, type BanditCase } from '@surefoot/risk';
+import { counted, banditCases, smallStepRisk, type BanditCase } from '@surefoot/risk';
 import { describeBandit, explanation, reachText, type BanditOptions, type SolvedBandit } from '../bandit-text';
 import { defineCommand } from '../command';
-import { counted } from '../counted';
 import { UsageError } from '../failure';
 import { writeFindings } from '../findings';
 import { integer, listOf, number, option, seed, text } from '../option';

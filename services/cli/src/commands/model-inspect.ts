@@ -1,7 +1,7 @@
 import { DomainError } from '@surefoot/errors';
 import { inspectModel, type ModelDescription } from '@surefoot/language-model';
+import { counted } from '@surefoot/risk';
 import { defineCommand } from '../command';
-import { counted } from '../counted';
 import { option, text } from '../option';
 
 export const modelInspect = defineCommand({

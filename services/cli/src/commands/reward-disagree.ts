@@ -3,8 +3,8 @@ import { DomainError } from '@surefoot/errors';
 import { inputName } from '@surefoot/files';
 import { readRollouts, type RolloutRow } from '@surefoot/preference';
 import { disagreementFigures, renderDisagreement } from '@surefoot/report';
+import { counted } from '@surefoot/risk';
 import { defineCommand, type Context } from '../command';
-import { counted } from '../counted';
 import {
   disagreementDocument,
   pairResponses,

@@ -1,6 +1,6 @@
 import { importEnsemble } from '@surefoot/reward';
+import { counted } from '@surefoot/risk';
 import { defineCommand } from '../command';
-import { counted } from '../counted';
 import { ensembleName } from '../ensemble-name';
 import { noteOrigin } from '../model-options';
 import { option, text, texts } from '../option';

@@ -1,9 +1,9 @@
 import { readJson } from '@surefoot/files';
 import { parseInitialisation, parseModelConfig } from '@surefoot/language-model';
 import type { FitOptions, FitReport } from '@surefoot/reward';
+import { counted } from '@surefoot/risk';
 import { defineCommand, type Context } from '../command';
 import { computeFit } from '../compute/fit';
-import { counted } from '../counted';
 import { ensembleName } from '../ensemble-name';
 import { UsageError } from '../failure';
 import { kindOfFit, kindOptions } from '../kind-options';

@@ -12,8 +12,8 @@ import {
   type ScorerReport,
 } from '@surefoot/preference';
 import { rewardBenchFigures } from '@surefoot/report';
+import { counted } from '@surefoot/risk';
 import { defineCommand, type Context } from '../command';
-import { counted } from '../counted';
 import { weights } from '../model-options';
 import { flag, option, text, texts } from '../option';
 import { scoreAnswers, type ScoredAnswers } from '../score-answers';

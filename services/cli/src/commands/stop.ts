@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '@surefoot/errors';
+import { counted } from '@surefoot/risk';
 import { defineCommand } from '../command';
-import { counted } from '../counted';
 import { outputRoot } from '../local/output-folder';
 import { pidFiles, stopFolder } from '../local/pid-file';
 import { option, text } from '../option';
